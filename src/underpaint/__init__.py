@@ -1,0 +1,81 @@
+"""Underpaint: re-render a picture, from your own image instead of from noise.
+
+    >>> import underpaint
+    >>> result = underpaint.render("sketch.png", "oil painting", strength=0.6, seed=7)  # doctest: +SKIP
+    >>> result.save("painting.png")  # doctest: +SKIP
+
+The names below are imported when they are first used: ``import underpaint`` alone loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from underpaint.engine import Engine, Finished, Planned, Result, Step, render
+    from underpaint.errors import (
+        Cancelled,
+        InputError,
+        ModelError,
+        Notice,
+        OutputError,
+        PictureError,
+        RecipeError,
+        RequestError,
+        UnderpaintError,
+    )
+    from underpaint.levels import Level
+    from underpaint.plan import Plan
+    from underpaint.recipe import Recipe
+    from underpaint.request import Request
+
+_HOMES = {
+    "errors": (
+        "Cancelled",
+        "InputError",
+        "ModelError",
+        "Notice",
+        "OutputError",
+        "PictureError",
+        "RecipeError",
+        "RequestError",
+        "UnderpaintError",
+    ),
+    "engine": ("Engine", "Finished", "Planned", "Result", "Step", "render"),
+    "levels": ("Level",),
+    "plan": ("Plan",),
+    "recipe": ("Recipe",),
+    "request": ("Request",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Cancelled",
+    "Engine",
+    "Finished",
+    "InputError",
+    "Level",
+    "ModelError",
+    "Notice",
+    "OutputError",
+    "PictureError",
+    "Plan",
+    "Planned",
+    "Recipe",
+    "RecipeError",
+    "Request",
+    "RequestError",
+    "Result",
+    "Step",
+    "UnderpaintError",
+    "render",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'underpaint' has no attribute {name!r}")
+    return getattr(import_module(f"underpaint.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Checkpoints: what they are (``catalog``, no torch), and one adapter a family that runs them."""

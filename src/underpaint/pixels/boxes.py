@@ -1,0 +1,68 @@
+"""The boxes of an AVIF or HEIC file (ISO/IEC 14496-12 and 23008-12)."""
+
+import re
+import struct
+from typing import BinaryIO
+
+from underpaint.geometry import Size
+from underpaint.pixels.contents import (
+    CUT_SHORT,
+    DAMAGED,
+    LONGEST_TEXT_BYTES,
+    Contents,
+    UnreadableError,
+    check_size,
+)
+
+_MOST_BOXES = 10_000
+_EXTENT = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{8})", re.DOTALL)
+_AV1 = re.compile(rb"av1C.{2}(.)", re.DOTALL)
+_HEVC = re.compile(rb"hvcC.{17}(.)", re.DOTALL)
+
+
+def read_boxes(stream: BinaryIO, length: int, limit_px: int) -> Contents:
+    """What the boxes say of size and depth.
+
+    Raises:
+        UnreadableError: The file is cut short, damaged or too large.
+    """
+    at = 0
+    meta = b""
+    for _ in range(_MOST_BOXES):
+        if at == length:
+            break
+        stream.seek(at)
+        header = stream.read(16)
+        if len(header) < 8:
+            raise UnreadableError(CUT_SHORT)
+        box_bytes, kind = struct.unpack(">I4s", header[:8])
+        if box_bytes == 1:
+            box_bytes = int.from_bytes(header[8:16])
+        elif box_bytes == 0:
+            box_bytes = length - at
+        if box_bytes < 8:
+            raise UnreadableError(DAMAGED)
+        if at + box_bytes > length:
+            raise UnreadableError(CUT_SHORT)
+        if kind == b"meta":
+            if box_bytes > LONGEST_TEXT_BYTES:
+                raise UnreadableError(DAMAGED)
+            stream.seek(at)
+            meta += stream.read(box_bytes)
+        at += box_bytes
+    else:
+        raise UnreadableError(DAMAGED)
+    sizes = [Size(*struct.unpack(">II", found)) for found in _EXTENT.findall(meta)]
+    for size in sizes:
+        check_size(size, limit_px)
+    return Contents(size=None, depth=_depth(meta))
+
+
+def _depth(meta: bytes) -> int:
+    """The largest depth that a codec's configuration names (AV1-ISOBMFF 2.3; 14496-15, 8.3.3)."""
+    depths = [8]
+    for found in _AV1.findall(meta):
+        high, twelve = found[0] & 0x40, found[0] & 0x20
+        depths.append(12 if high and twelve else 10 if high else 8)
+    depths += [8 + (found[0] & 7) for found in _HEVC.findall(meta)]
+    return max(depths)

@@ -1,0 +1,122 @@
+"""What a picture file says of itself before any pixel is decoded."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from underpaint.geometry import Size
+
+# Real profiles are a few KiB; the largest printers' tables in common use are about 3 MiB.
+LONGEST_PROFILE_BYTES = 4 << 20
+# A node graph that other tools store beside a picture may reach a few MiB; a recipe stays under one.
+LONGEST_TEXT_BYTES = 8 << 20
+
+CUT_SHORT = "the file is cut short; fetch or export it anew"
+DAMAGED = "the file is damaged; fetch or export it anew"
+NO_PIXELS = "the picture has no pixels; its width and height must be at least 1"
+
+
+class UnreadableError(Exception):
+    """Why a file cannot be read, and what to do: the second half of a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What stands around a file's pixels.
+
+    Attributes:
+        size: Width and height, where the container tells.
+        depth: Bits a channel.
+        more_frames: Whether there are pictures beyond the first.
+        icc: The colour profile; empty bytes where there is one that cannot be used.
+        exif: The EXIF block, from its byte-order mark on.
+        xmp: The XMP packet.
+        infotext: The text stored under PNG's key ``parameters``.
+        parts: What a decoder needs, as bytes or as (start, length) of the file; empty for all of it.
+        whole: False where a JPEG ends without its end marker.
+        every_scan: Whether every coefficient has been announced in full (JPEG).
+        progressive: Whether later scans refine earlier ones (JPEG).
+    """
+
+    size: Size | None = None
+    depth: int = 8
+    more_frames: bool = False
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    infotext: str | None = None
+    parts: tuple[bytes | tuple[int, int], ...] = ()
+    whole: bool = True
+    every_scan: bool = True
+    progressive: bool = False
+
+
+def check_size(size: Size, limit_px: int) -> None:
+    """Refuses a picture that is empty or larger than the limit.
+
+    Raises:
+        UnreadableError: It is.
+    """
+    if min(size) < 1:
+        raise UnreadableError(NO_PIXELS)
+    if size.area > limit_px:
+        raise UnreadableError(
+            f"its {size} pixels are {size.area / 1e6:.1f} megapixels and at most "
+            f"{limit_px / 1e6:g} are read; scale it down first"
+        )
+
+
+def check_text(length: int) -> None:
+    """Refuses text of a length that no honest picture carries.
+
+    Raises:
+        UnreadableError: It is longer than 8 MiB.
+    """
+    if length > LONGEST_TEXT_BYTES:
+        raise UnreadableError(
+            f"it carries {length / 1e6:.0f} MB of text beside its pixels and at most "
+            f"{LONGEST_TEXT_BYTES / 1e6:.0f} are read; export it without metadata"
+        )
+
+
+class Spliced(io.RawIOBase):
+    """A stream made of parts of another and of bytes of its own, without a copy of either."""
+
+    def __init__(self, stream: BinaryIO, parts: Sequence[bytes | tuple[int, int]]) -> None:
+        self._stream = stream
+        self._parts = parts
+        self._lengths = [p[1] if isinstance(p, tuple) else len(p) for p in parts]
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: sum(self._lengths)}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] -- the stub's Buffer has no length
+        wanted = memoryview(buffer).cast("B")
+        start = 0
+        for part, length in zip(self._parts, self._lengths, strict=True):
+            if self._at < start + length:
+                offset = self._at - start
+                size = min(len(wanted), length - offset)
+                if isinstance(part, bytes):
+                    found = part[offset : offset + size]
+                else:
+                    self._stream.seek(part[0] + offset)
+                    found = self._stream.read(size)
+                wanted[: len(found)] = found
+                self._at += len(found)
+                return len(found)
+            start += length
+        return 0

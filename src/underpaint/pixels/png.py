@@ -1,0 +1,133 @@
+"""The chunks of a PNG file (W3C PNG, third edition)."""
+
+import struct
+import zlib
+from typing import BinaryIO
+
+from underpaint.geometry import Size
+from underpaint.pixels.contents import (
+    CUT_SHORT,
+    DAMAGED,
+    LONGEST_PROFILE_BYTES,
+    LONGEST_TEXT_BYTES,
+    Contents,
+    UnreadableError,
+    check_size,
+    check_text,
+)
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+XMP_KEYWORD = "XML:com.adobe.xmp"
+INFOTEXT_KEYWORD = "parameters"
+
+_PAINTING = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_TEXT = {b"tEXt", b"zTXt", b"iTXt"}
+_KEPT = _TEXT | {b"iCCP", b"eXIf", b"acTL", b"IHDR"}
+_MOST_CHUNKS = 200_000  # 100 megapixels in IDATs of 8 KiB, the smallest usual, need fewer
+_BLOCK_BYTES = 1 << 20
+
+
+def read_png(stream: BinaryIO, length: int, limit_px: int) -> Contents:
+    """What a PNG's chunks say; every checksum is verified.
+
+    Raises:
+        UnreadableError: It is cut short, damaged, too large or laden with text.
+    """
+    found: dict[bytes, bytes] = {}
+    texts: dict[str, str] = {}
+    parts: list[bytes | tuple[int, int]] = [SIGNATURE]
+    at, text_bytes, size = len(SIGNATURE), 0, Size(0, 0)
+    for index in range(_MOST_CHUNKS):
+        stream.seek(at)
+        header = stream.read(8)
+        if len(header) < 8:
+            raise UnreadableError(CUT_SHORT)
+        chunk_bytes, kind = struct.unpack(">I4s", header)
+        if index == 0 and kind != b"IHDR":
+            raise UnreadableError(DAMAGED)
+        if at + 12 + chunk_bytes > length:
+            raise UnreadableError(CUT_SHORT if kind.isalpha() else DAMAGED)
+        if kind in _TEXT:
+            text_bytes += chunk_bytes
+            check_text(text_bytes)
+        body = _checked_body(stream, kind, chunk_bytes)
+        if kind == b"IHDR":
+            size = _size(body)
+            check_size(size, limit_px)
+        if kind in _TEXT:
+            texts.update(_text(kind, body))
+        elif kind in _KEPT:
+            found.setdefault(kind, body)
+        if kind in _PAINTING:
+            parts.append((at, 12 + chunk_bytes))
+        if kind == b"IEND":
+            break
+        at += 12 + chunk_bytes
+    else:
+        raise UnreadableError(DAMAGED)
+    xmp = texts.get(XMP_KEYWORD)
+    return Contents(
+        size=size,
+        depth=max(8, found[b"IHDR"][8]),
+        more_frames=found.get(b"acTL", b"")[:4] > b"\0\0\0\1",
+        icc=_profile(found[b"iCCP"]) if b"iCCP" in found else None,
+        exif=found.get(b"eXIf"),
+        xmp=None if xmp is None else xmp.encode(),
+        infotext=texts.get(INFOTEXT_KEYWORD),
+        parts=tuple(parts),
+    )
+
+
+def _checked_body(stream: BinaryIO, kind: bytes, length: int) -> bytes:
+    """The chunk's bytes where they are kept, else nothing; refuses a wrong checksum."""
+    kept: list[bytes] = []
+    checksum, left = zlib.crc32(kind), length
+    while left:
+        block = stream.read(min(left, _BLOCK_BYTES))
+        if not block:
+            raise UnreadableError(CUT_SHORT)
+        checksum, left = zlib.crc32(block, checksum), left - len(block)
+        if kind in _KEPT and length <= LONGEST_TEXT_BYTES:
+            kept.append(block)
+    if stream.read(4) != checksum.to_bytes(4):
+        raise UnreadableError(DAMAGED)
+    return b"".join(kept)
+
+
+def _size(header: bytes) -> Size:
+    if len(header) != 13:
+        raise UnreadableError(DAMAGED)
+    return Size(*struct.unpack(">II", header[:8]))
+
+
+def _profile(body: bytes) -> bytes:
+    _, _, compressed = body.partition(b"\0")
+    profile = _inflated(compressed[1:], LONGEST_PROFILE_BYTES)
+    return b"" if profile is None else profile
+
+
+def _text(kind: bytes, body: bytes) -> dict[str, str]:
+    """The chunk's keyword and text; nothing where it is damaged or grows beyond the limit."""
+    keyword, _, rest = body.partition(b"\0")
+    if kind == b"tEXt":
+        return {keyword.decode("latin-1"): rest.decode("latin-1")}
+    if kind == b"zTXt":
+        plain, encoding = _inflated(rest[1:], LONGEST_TEXT_BYTES), "latin-1"
+    else:
+        squeezed, tail = rest[:1] == b"\1", rest[2:].split(b"\0", 2)
+        text = tail[2] if len(tail) == 3 else None
+        plain = _inflated(text, LONGEST_TEXT_BYTES) if text is not None and squeezed else text
+        encoding = "utf-8"
+    if plain is None:
+        return {}
+    return {keyword.decode("latin-1"): plain.decode(encoding, "replace")}
+
+
+def _inflated(data: bytes, limit: int) -> bytes | None:
+    """The decompressed bytes, or None where they are damaged or more than ``limit``."""
+    inflator = zlib.decompressobj()
+    try:
+        plain = inflator.decompress(data, limit)
+    except zlib.error:
+        return None
+    return plain if inflator.eof else None

@@ -1,0 +1,120 @@
+"""Strength and steps become levels: decided once, before anything heavy is imported.
+
+See docs/adr/0001-strength-and-steps.md for why. In one sentence: ``strength`` is the exact time at
+which the run starts, and ``steps`` is the number of network evaluations that run.
+"""
+
+from dataclasses import dataclass
+
+from underpaint.errors import Notice
+from underpaint.levels import PICTURE, FlowSchedule, Level, Schedule, Spacing, ladder
+
+SOURCE_LOST_SHARE = 0.02  # less signal than this at the start and the source hardly shows
+PROMPT_WEAK_STRENGTH = 0.3  # below it structure stays and a prompt can only tint
+LONG_PROMPT_WORDS = 12  # a prompt of more words than this asks for more than a tint
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will run.
+
+    Attributes:
+        start: The level to which the source is noised.
+        levels: What the network is told, falling, ending in (1, 0); empty at strength 0.
+        evaluations: Network evaluations; a guided pair counts once.
+        notices: What a person should know about these decisions.
+    """
+
+    start: Level
+    levels: tuple[Level, ...]
+    evaluations: int
+    notices: tuple[Notice, ...] = ()
+
+
+def default_steps(strength: float) -> int:
+    """Steps where none are asked for: about 20 over the whole of t, at least 4."""
+    return max(4, round(20 * strength))
+
+
+def intervals(sampler: str, evaluations: int) -> int:
+    """How many level-to-level intervals ``evaluations`` pay for.
+
+    Heun spends two on each interval but the last, which is Euler's; an even number buys one Euler
+    interval more. Every other sampler spends one.
+    """
+    return evaluations // 2 + 1 if sampler == "heun" else evaluations
+
+
+def make_plan(
+    schedule: Schedule,
+    *,
+    strength: float,
+    steps: int | None = None,
+    sampler: str = "dpmpp_2m",
+    spacing: Spacing = "model",
+    prompt: str = "",
+) -> Plan:
+    """The plan of a run that starts exactly at ``t = strength``.
+
+    Args:
+        schedule: The model's levels.
+        strength: In [0, 1]. At 0 nothing runs; at 1 the start is pure noise, although the network is
+            told the schedule's last level, which for most tables still holds .5 % of picture.
+        steps: Evaluations to run; ``default_steps`` where None.
+        sampler: Its name; Heun's intervals cost two evaluations.
+        spacing: How levels lie between start and end.
+        prompt: Only read for notices.
+    """
+    if strength == 0:
+        return Plan(PICTURE, (), 0)
+    notices: list[Notice] = []
+    start_t = strength
+    first = schedule.level(start_t)
+    if first.alpha == 0 and schedule.prediction == "eps":
+        start_t = 1.0 - 1.0 / schedule.entries
+        first = schedule.level(start_t)
+        notices.append(
+            Notice(
+                "start-clamped",
+                "this model predicts noise, which says nothing at a level without any picture; "
+                f"the run starts at its last usable level, t = {start_t:.4f}",
+            )
+        )
+    evaluations = default_steps(strength) if steps is None else steps
+    levels = (*ladder(schedule, start_t, intervals(sampler, evaluations), spacing), PICTURE)
+    start = Level(0.0, first.sigma) if strength == 1 else first
+    notices += _warnings(schedule, strength, start, levels, prompt)
+    return Plan(start, levels, evaluations, tuple(notices))
+
+
+def _warnings(
+    schedule: Schedule, strength: float, start: Level, levels: tuple[Level, ...], prompt: str
+) -> list[Notice]:
+    notices: list[Notice] = []
+    if start.signal_share < SOURCE_LOST_SHARE:
+        notices.append(
+            Notice(
+                "source-lost",
+                f"at strength {strength:g} the start holds {start.signal_share:.1%} of the source's "
+                "signal, so composition will not be kept; lower the strength to follow the source",
+            )
+        )
+    if strength < PROMPT_WEAK_STRENGTH and len(prompt.split()) > LONG_PROMPT_WORDS:
+        notices.append(
+            Notice(
+                "prompt-weak",
+                f"at strength {strength:g} the source's structure is kept and a long prompt can do "
+                f"little; raise the strength above {PROMPT_WEAK_STRENGTH:g} to give it room",
+            )
+        )
+    lowest = 1.0 / schedule.entries
+    below = sum(schedule.t(level) < lowest * (1 - 1e-9) for level in levels[:-1])
+    if below and not isinstance(schedule, FlowSchedule):
+        notices.append(
+            Notice(
+                "time-clamped",
+                f"{below} of {len(levels) - 1} levels lie below the first that this model was "
+                "trained on; there the network is told its first one",
+            )
+        )
+    return notices

@@ -1,0 +1,165 @@
+"""What a person may ask for, with its defaults and bounds. Surfaces derive theirs from here.
+
+``None`` means "the model's own"; the plan resolves it and the recipe records what it became.
+"""
+
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+)
+
+from underpaint.errors import RequestError
+from underpaint.geometry import Fit, Size, parse_size
+from underpaint.levels import Spacing
+
+SamplerName = Literal[
+    "euler", "heun", "dpmpp_2m", "dpmpp_2m_sde", "euler_ancestral", "unipc", "ddim", "lcm"
+]
+SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
+MAX_PROMPT = 32_000  # characters; what OpenAI's image API accepts too
+MAX_SEED = 2**53  # exclusive; every JSON reader keeps integers below it exact
+
+
+def _as_size(value: object) -> object:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _as_work_size(value: object) -> object:
+    return value if value in ("auto", "native") else _as_size(value)
+
+
+def _written(value: object) -> object:
+    return str(value) if isinstance(value, Size) else value
+
+
+SizeField = Annotated[Size, BeforeValidator(_as_size), PlainSerializer(_written)]
+WorkSize = Annotated[
+    Literal["auto", "native"] | Size, BeforeValidator(_as_work_size), PlainSerializer(_written)
+]
+
+
+class Request(BaseModel):
+    """One wish: re-render ``source`` after ``prompt``. Frozen; unknown fields are refused.
+
+    Attributes:
+        source: A path, a file's bytes, a PIL image or a uint8 array; never written into a recipe.
+        prompt: What the result should look like.
+        negative_prompt: What guidance steers away from.
+        strength: The time t in [0, 1] at which the run starts: 0 returns the source, 1 ignores it.
+        steps: Network evaluations that run, 1 to 1000.
+        guidance_scale: Classifier-free guidance; 1 is none and costs half.
+        guidance_interval: The part of t, low to high, in which guidance acts.
+        guidance_rescale: 0 to 1; pulls the contrast of guided predictions back.
+        eta: The share of fresh noise that ``ddim`` adds, 0 to 1; other samplers do not take it.
+        seed: Names the noise, 0 to 2⁵³ − 1; a picture of ``count`` n uses seed, seed + 1, ….
+        count: How many pictures.
+        sampler: One of ``SAMPLER_NAMES``.
+        spacing: How the levels between start and end lie.
+        model: The name of a shipped model, or a checkpoint's folder; the engine's own if left out.
+        work_size: The size rendered at: ``auto``, ``native`` (the picture's own) or a size.
+        size: The result's size; the picture's own if left out.
+        fit: How a source of another shape is brought to ``size``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    source: Any = Field(exclude=True, repr=False)
+    prompt: str = Field(max_length=MAX_PROMPT)
+    negative_prompt: str = Field(default="", max_length=MAX_PROMPT)
+    strength: float = Field(default=0.6, ge=0, le=1)
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance_scale: float | None = Field(default=None, ge=0, le=100)
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    guidance_rescale: float = Field(default=0.0, ge=0, le=1)
+    eta: float | None = Field(default=None, ge=0, le=1)
+    seed: int | None = Field(default=None, ge=0, lt=MAX_SEED)
+    count: int = Field(default=1, ge=1, le=1000)
+    sampler: SamplerName | None = None
+    spacing: Spacing | None = None
+    model: str | None = Field(default=None, min_length=1, max_length=4096)
+    work_size: WorkSize = "auto"
+    size: SizeField | None = None
+    fit: Fit = "cover"
+
+    def __init__(self, **fields: Any) -> None:
+        """Checks every field.
+
+        Raises:
+            RequestError: one sentence about the first field that cannot be used.
+        """
+        try:
+            super().__init__(**fields)
+        except ValidationError as problem:
+            raise RequestError(_sentence(problem)) from None
+        if self.eta is not None and self.sampler != "ddim":
+            raise RequestError(
+                f"eta is the noise share of the sampler ddim, got eta {self.eta} with "
+                f"{self.sampler or 'the default sampler'}; choose ddim or leave eta out"
+            )
+        if self.seed is not None and self.seed + self.count > MAX_SEED:
+            raise RequestError(
+                f"seed {self.seed} with count {self.count} runs past 2**53 - 1; choose a lower seed"
+            )
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _readable_text(cls, text: str) -> str:
+        if "\0" in text:
+            raise ValueError("holds a NUL character; remove it")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds half of a surrogate pair; pass valid Unicode") from None
+        return text
+
+    @field_validator("guidance_interval", mode="before")
+    @classmethod
+    def _interval(cls, value: object) -> object:
+        pair = cast(object, tuple(cast(list[object], value)) if isinstance(value, list) else value)
+        match pair:
+            case (float() | int() as low, float() | int() as high) if 0 <= low < high <= 1:
+                return float(low), float(high)
+            case _:
+                raise ValueError("must be LOW:HIGH in t with 0 <= LOW < HIGH <= 1")
+
+
+_ALLOWED = {
+    "strength": "must lie in [0, 1]; 0 returns the source, 1.0 ignores it",
+    "steps": "must be a whole number from 1 to 1000",
+    "guidance_scale": "must lie in [0, 100]; 1 is no guidance",
+    "guidance_rescale": "must lie in [0, 1]",
+    "eta": "must lie in [0, 1]",
+    "seed": "must be a whole number from 0 to 2**53 - 1",
+    "count": "must be a whole number from 1 to 1000",
+    "sampler": f"must be one of {', '.join(SAMPLER_NAMES)}",
+    "spacing": f"must be one of {', '.join(get_args(Spacing))}",
+    "fit": f"must be one of {', '.join(get_args(Fit))}",
+    "prompt": f"must be text of at most {MAX_PROMPT} characters",
+    "negative_prompt": f"must be text of at most {MAX_PROMPT} characters",
+    "work_size": "must be auto, native or a size such as 640x480",
+    "size": "must be a size such as 640x480",
+}
+
+
+def _sentence(problem: ValidationError) -> str:
+    first = problem.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "the request"
+    if first["type"] == "extra_forbidden":
+        return f"{name} is not a parameter; known are {', '.join(Request.model_fields)}"
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    own_words = first["msg"].removeprefix("Value error, ")
+    if ", got " in own_words:
+        return f"{name}: {own_words}"
+    rule = own_words if own_words != first["msg"] else _ALLOWED.get(name, own_words)
+    allowed, semicolon, advice = rule.partition(";")
+    given = repr(cast(object, first["input"]))
+    shown = given if len(given) <= 60 else given[:57] + "..."
+    return f"{name} {allowed}, got {shown}{semicolon}{advice}"

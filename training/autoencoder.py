@@ -1,0 +1,298 @@
+"""Trains Gesso's autoencoder: 8x smaller, 16 channels, on drawn pictures alone.
+
+    python -m training.autoencoder --pictures DIR --run DIR --minutes 25
+
+It resumes from its own checkpoint, and ends with `RUN/vae`, a `diffusers` folder whose latents have zero mean and
+unit variance a channel (so `scaling_factor` is 1).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import os
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.muon import Muon
+
+LATENT_CHANNELS = 16
+CROP_PX = 96
+BATCH = 16
+LEARNING_RATE = 1e-3
+EMA_DECAY = 0.998
+LATENT_NOISE = 0.15  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
+POOLED_WEIGHT = 0.2  # EQ-VAE (arXiv 2502.09509): a shrunk latent shall decode to the shrunk picture
+
+
+def new_autoencoder() -> AutoencoderTiny:
+    """An untrained `AutoencoderTiny`: 32 + 51 GFLOP at 512², 1.6 M parameters."""
+    return AutoencoderTiny(
+        latent_channels=LATENT_CHANNELS,
+        num_encoder_blocks=(0, 1, 2, 3),
+        num_decoder_blocks=(3, 2, 1, 0),
+        encoder_block_out_channels=(64, 64, 64, 64),
+        decoder_block_out_channels=(64, 64, 64, 64),
+        scaling_factor=1.0,
+    )
+
+
+def quick_picture(rng: np.random.Generator, size_px: int = 256) -> NDArray[np.uint8]:
+    """One dead-leaves picture `[size, size, 3]`: shaded shapes with 1/f texture, hairs, letters. 20 ms."""
+    scale = rng.uniform(0.4, 2.4)
+    canvas = np.empty((size_px, size_px, 3), np.float32)
+    canvas[:] = rng.uniform(0, 1, 3)
+    yy, xx = np.mgrid[0:size_px, 0:size_px].astype(np.float32) / size_px
+    for radius in np.sort(np.clip(0.02 * rng.pareto(1.2, 60) + 0.015, 0, 0.7))[::-1]:
+        mask = np.zeros((size_px, size_px), np.uint8)
+        centre = rng.integers(0, size_px, 2)
+        axes = np.maximum((radius * size_px * rng.uniform(0.3, 1.3, 2)).astype(int), 1)
+        if rng.random() < 0.6:
+            cv2.ellipse(mask, centre.tolist(), axes.tolist(), rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
+        else:
+            corners = centre + rng.normal(0, 1, (rng.integers(3, 7), 2)) * axes
+            cv2.fillPoly(mask, [corners.astype(np.int32)], 255, cv2.LINE_AA)
+        slope = rng.normal(0, 0.5, 2)
+        shade = (slope[0] * (xx - 0.5) + slope[1] * (yy - 0.5))[..., None] * rng.uniform(0.3, 1, 3)
+        colour = rng.uniform(0, 1) + rng.normal(0, 0.22, 3)
+        alpha = mask[..., None].astype(np.float32) / 255
+        canvas = canvas * (1 - alpha) + (colour + shade).astype(np.float32) * alpha
+    if rng.random() < 0.8:
+        canvas += rng.uniform(0.02, 0.25) * pink_noise(rng, size_px, rng.uniform(0.8, 2.2))
+    if rng.random() < 0.5:
+        draw_hairs(rng, canvas)
+    if scale < 1:
+        canvas = cv2.GaussianBlur(canvas, (0, 0), 1 / scale - 0.9)
+    canvas = (np.clip(canvas, 0, 1) * 255).astype(np.uint8)
+    if rng.random() < 0.25:
+        words = "".join(chr(c) for c in rng.integers(33, 126, 14))
+        at = (int(rng.integers(-20, 120)), int(rng.integers(20, size_px)))
+        ink = rng.integers(0, 256, 3).tolist()
+        cv2.putText(canvas, words, at, cv2.FONT_HERSHEY_DUPLEX, rng.uniform(0.4, 1.6), ink, 1)
+    return canvas
+
+
+def pink_noise(rng: np.random.Generator, size_px: int, power: float) -> NDArray[np.float32]:
+    """Noise `[size, size, 3]` with a 1/f^power spectrum, deviation 1, mostly grey."""
+    f = np.hypot(np.fft.fftfreq(size_px)[:, None], np.fft.rfftfreq(size_px)[None]) + 1 / size_px
+    white = np.fft.rfft2(rng.normal(size=(3, size_px, size_px)))
+    noise = np.fft.irfft2(white / f ** (power / 1.0), s=(size_px, size_px))
+    noise = noise / noise.std() + 2 * noise[:1] / noise[:1].std()
+    return (noise / noise.std()).transpose(1, 2, 0).astype(np.float32)
+
+
+def draw_hairs(rng: np.random.Generator, canvas: NDArray[np.float32]) -> None:
+    """Thin curved lines of one rough direction, in place: fur, grass, hatching."""
+    size = canvas.shape[0]
+    direction, tone = rng.uniform(0, 2 * math.pi), rng.uniform(0, 1, 3)
+    steps = np.linspace(0, 1, 6)[:, None]
+    for _ in range(int(rng.integers(20, 250))):
+        angle = direction + rng.normal(0, 0.3)
+        way = np.array([math.cos(angle), math.sin(angle)])
+        bend = rng.normal(0, 6) * np.array([-way[1], way[0]])
+        points = rng.uniform(0, size, 2) + steps * way * rng.uniform(8, 50) + steps**2 * bend
+        colour = np.clip(tone + rng.normal(0, 0.12), 0, 1).tolist()
+        cv2.polylines(canvas, [(points * 16).astype(np.int32)], False, colour, 1, cv2.LINE_AA, shift=4)
+
+
+class Pictures:
+    """The pictures to crop from: quick ones made here, and the newest shards of a folder."""
+
+    def __init__(self, folder: Path, *, quick: int, shards: int = 8) -> None:
+        rng = np.random.default_rng(0)
+        self.folder, self.most_shards = folder, shards
+        self.quick = np.stack([quick_picture(rng) for _ in range(quick)])
+        self.drawn: dict[Path, NDArray[np.uint8]] = {}
+
+    def refresh(self, folder: Path | None = None) -> None:
+        """Reads at most one shard that it has not, and forgets the oldest beyond its share of memory."""
+        self.folder = folder or self.folder
+        for path in sorted(self.folder.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True):
+            if path not in self.drawn:
+                try:
+                    self.drawn[path] = np.load(path)["pixels"].reshape(-1, 256, 256, 3)
+                except (OSError, ValueError, KeyError):
+                    continue
+                while len(self.drawn) > self.most_shards:
+                    del self.drawn[next(iter(self.drawn))]
+                return
+
+    def crops(self, rng: np.random.Generator, batch: int, crop_px: int) -> Tensor:
+        """Random crops `[batch, 3, crop, crop]` in -1...1, some from shrunk pictures, some flipped."""
+        out = np.empty((batch, crop_px, crop_px, 3), np.uint8)
+        for row in range(batch):
+            pool = self.quick
+            if self.drawn and rng.random() < 0.75:
+                pool = self.drawn[list(self.drawn)[rng.integers(len(self.drawn))]]
+            picture = pool[rng.integers(len(pool))]
+            if rng.random() < 0.4:
+                side = int(rng.integers(crop_px, 256))
+                picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+            y, x = rng.integers(0, picture.shape[0] - crop_px + 1, 2)
+            picture = picture[y : y + crop_px, x : x + crop_px]
+            out[row] = picture[:, ::-1] if rng.random() < 0.5 else picture
+        pixels = torch.from_numpy(out).permute(0, 3, 1, 2).float()
+        return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+class Normalised(nn.Module):
+    """The autoencoder with its latents held at mean 0 and variance 1 a channel while it learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vae = new_autoencoder()
+        self.norm = nn.BatchNorm2d(LATENT_CHANNELS, affine=False, momentum=0.02)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The round trip, and the round trip of the latent shrunk by two; both -1...1."""
+        with torch.autocast("cpu", torch.bfloat16):
+            raw = self.vae.encoder(pixels)
+        z = self.norm(raw.float())
+        noise = torch.rand(z.shape[0], 1, 1, 1) * LATENT_NOISE
+        z = z + noise * torch.randn_like(z)
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.vae.decoder(z), self.vae.decoder(F.avg_pool2d(z, 2))
+
+
+def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
+    """L1 of the pixels, of their gradients, and of the picture shrunk by 4 (colour)."""
+    made = made.float()
+    error = made - wanted
+    gradient = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    return error.abs().mean() + 0.5 * gradient + 0.5 * F.avg_pool2d(error, 4).abs().mean()
+
+
+def folded(model: Normalised, mean: Tensor, deviation: Tensor) -> AutoencoderTiny:
+    """A copy whose encoder's last convolution gives normalised latents; the decoder already expects them."""
+    vae = copy.deepcopy(model.vae)
+    last = vae.encoder.layers[-1]
+    with torch.no_grad():
+        last.weight.div_(deviation[:, None, None, None])
+        last.bias.sub_(mean).div_(deviation)
+    return vae.eval()
+
+
+def photographs() -> dict[str, Tensor]:
+    """Photographs `[1, 3, 512, 512]`, -1...1, for judging only: nothing here is ever trained on."""
+    from skimage import data
+
+    def square(picture: NDArray[np.uint8]) -> Tensor:
+        side = min(picture.shape[:2])
+        y, x = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+        picture = picture[y : y + side, x : x + side]
+        way = cv2.INTER_AREA if side >= 512 else cv2.INTER_CUBIC
+        picture = cv2.resize(picture, (512, 512), interpolation=way)
+        return torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+    names = ("astronaut", "coffee", "chelsea", "rocket")
+    return {name: square(getattr(data, name)()) for name in names}
+
+
+@torch.no_grad()
+def judge(vae: AutoencoderTiny) -> dict[str, tuple[float, float]]:
+    """PSNR in dB and mean CIEDE2000 of the float32 round trip of each photograph."""
+    from skimage.color import deltaE_ciede2000, rgb2lab
+
+    figures = {}
+    for name, pixels in photographs().items():
+        made = vae.decode(vae.encode(pixels).latents).sample.clamp(-1, 1)
+        psnr = -10 * math.log10(((made - pixels) / 2).square().mean().item())
+        a, b = ((p[0].permute(1, 2, 0).numpy() + 1) / 2 for p in (made, pixels))
+        figures[name] = (psnr, float(deltaE_ciede2000(rgb2lab(a), rgb2lab(b)).mean()))
+    return figures
+
+
+def save_checkpoint(path: Path, state: dict[str, object]) -> None:
+    """Writes to a neighbour and renames, so that a kill leaves the last good file."""
+    torch.save(state, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)
+
+
+def train(folder: Path, run: Path, minutes: float, *, quick: int = 160) -> None:
+    """Trains until `minutes` in all (resumed ones included) have passed, then writes `run/vae`."""
+    run.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(time.time_ns())
+    pictures = Pictures(folder, quick=quick)
+    model = Normalised().to(memory_format=torch.channels_last)
+    mean_model = copy.deepcopy(model)
+    step_model = torch.compile(model)
+    hidden = {id(p) for p in model.parameters() if p.dim() == 4 and min(p.shape[:2]) == 64}
+    optimizer = Muon(
+        [p for p in model.parameters() if id(p) in hidden],
+        [p for p in model.parameters() if id(p) not in hidden],
+        LEARNING_RATE,
+        weight_decay=1e-4,
+    )
+    path, step, spent = run / "autoencoder.pt", 0, 0.0
+    if path.exists():
+        saved = torch.load(path)
+        model.load_state_dict(saved["model"])
+        mean_model.load_state_dict(saved["mean"])
+        if isinstance(saved["optimizer"], list):
+            optimizer.load_states(saved["optimizer"])
+        step, spent = saved["step"], saved["spent"]
+    last, saved_at, losses = time.monotonic(), spent, []
+    while spent < minutes * 60:
+        if step % 100 == 0:
+            pictures.refresh(Path(os.path.realpath(folder)))
+        progress = spent / (minutes * 60)
+        rate = LEARNING_RATE * min(1, (step + 1) / 200) * (0.02 + 0.98 * min(1, (1 - progress) / 0.5) ** 1.5)
+        optimizer.set_rate(rate)
+        wanted = pictures.crops(rng, BATCH, CROP_PX)
+        made, pooled = step_model(wanted)
+        loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(pooled, F.avg_pool2d(wanted, 2))
+        model.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        decay = min(EMA_DECAY, step / (step + 10))
+        with torch.no_grad():
+            for mean, live in zip(mean_model.state_dict().values(), model.state_dict().values(), strict=True):
+                mean.lerp_(live, 1 - decay) if mean.is_floating_point() else mean.copy_(live)
+        losses.append(loss.item())
+        now = time.monotonic()
+        spent, last = spent + now - last, now
+        if step % 100 == 0:
+            print(f"step {step} {spent:.0f} s loss {np.mean(losses[-100:]):.4f} lr {rate:.2e} drawn {len(pictures.drawn)}", flush=True)
+        if spent - saved_at > 120 or spent >= minutes * 60:
+            saved_at = spent
+            state = {"model": model.state_dict(), "mean": mean_model.state_dict(), "optimizer": optimizer.states()}
+            save_checkpoint(path, state | {"step": step, "spent": spent})
+            norm = mean_model.norm
+            figures = judge(folded(mean_model, norm.running_mean, norm.running_var.sqrt()))
+            print("  ".join(f"{n} {p:.1f} dB dE {e:.2f}" for n, (p, e) in figures.items()), flush=True)
+            last = time.monotonic()
+    freeze(run, pictures)
+
+
+@torch.no_grad()
+def freeze(run: Path, pictures: Pictures) -> None:
+    """Measures the latents' mean and deviation over whole pictures and writes `run/vae`, never to change again."""
+    model = Normalised()
+    model.load_state_dict(torch.load(run / "autoencoder.pt")["mean"])
+    rng = np.random.default_rng(1)
+    raw = torch.cat([model.vae.encoder(pictures.crops(rng, 16, 192)) for _ in range(20)])
+    vae = folded(model, raw.mean((0, 2, 3)), raw.std((0, 2, 3)))
+    print("latent extremes, in deviations:", (raw.amax((0, 2, 3)) - raw.mean((0, 2, 3))) / raw.std((0, 2, 3)))
+    vae.save_pretrained(run / "vae")
+    print({name: (round(p, 2), round(e, 2)) for name, (p, e) in judge(vae).items()}, flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=25)
+    options = parser.parse_args()
+    torch.set_flush_denormal(True)
+    train(options.pictures, options.run, options.minutes)

@@ -1,0 +1,295 @@
+"""Trains Gesso's UNet and text encoder on latents, as a rectified flow that also knows where img2img starts.
+
+    python -m training.denoiser --pictures DIR --run DIR --minutes 70
+
+img2img hands the network a noised SOURCE, which is another medium than the prompt asks for. So most samples are
+pairs of aligned pictures: the noisy input is made from a mixture of source and target, and the network must point
+at the target (`paired_sample`). It resumes from `RUN/denoiser.pt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from training.autoencoder import save_checkpoint
+from training.captions import EMPTY_SHARE, MAX_TOKENS, caption, light_words, medium_words, train_tokenizer
+from training.latents import VARIANTS, Scene, Scenes
+
+TEXT_WIDTH = 160
+BATCH, CROP = 32, 24  # latents of 24 x 24 cells, 192 px
+LARGE_BATCH, LARGE_CROP, LARGE_SHARE = 18, 32, 0.05  # now and then whole pictures
+LEARNING_RATE, WARM_UP = 6e-4, 100
+EMA_DECAY, EMA_EVERY = 0.999, 4
+PLAIN_SHARE = 0.35  # ordinary denoising, no source
+FULL_START = 0.6  # the level at and above which a whole source may be in x
+OVERSHOOT = 0.15  # a little past the target, where guidance leads
+
+
+def new_unet() -> UNet2DConditionModel:
+    """An untrained UNet: 16.6 M parameters, 16.4 GFLOP a forward at 512²; no attention at its finest level."""
+    unet = UNet2DConditionModel(
+        sample_size=64,
+        in_channels=16,
+        out_channels=16,
+        block_out_channels=(64, 128, 256),
+        layers_per_block=1,
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    )
+    nn.init.zeros_(unet.conv_out.weight)
+    for name, module in unet.named_modules():
+        if name.endswith("conv2"):  # residual branches begin as nothing
+            nn.init.zeros_(module.weight)
+    return unet
+
+
+def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """An untrained CLIP text encoder of two layers."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=TEXT_WIDTH,
+            intermediate_size=4 * TEXT_WIDTH,
+            projection_dim=TEXT_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            max_position_embeddings=MAX_TOKENS,
+            hidden_act="quick_gelu",
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one sample asks: turn `source` (a variant's index) into `target`, told by `words`."""
+
+    source: int
+    target: int
+    words: str
+
+
+def choose_task(rng: random.Random, scene: Scene) -> Task:
+    """A target variant, its caption, and the variant that stands for the source (itself: ordinary denoising)."""
+    index = {variant: i for i, variant in enumerate(VARIANTS)}
+    line = index["line_drawing", "neutral"]
+    medium = rng.choices(("photograph", "oil", "watercolour", "pencil", "line_drawing"), (24, 28, 22, 22, 4))[0]
+    lit = "side" if medium != "line_drawing" and rng.random() < 0.45 else "neutral"
+    target = index[medium, lit]
+    if rng.random() < EMPTY_SHARE:
+        return Task(target, target, "")
+    said_light = light_words(rng, lit, scene.side) if rng.random() < (0.9 if lit == "side" else 0.25) else None
+    said_medium = medium_words(rng, medium) if rng.random() < 0.92 or medium == "line_drawing" else None
+    words = caption(rng, medium=said_medium, light=said_light, subjects=scene.words)
+    if rng.random() < PLAIN_SHARE:
+        return Task(target, target, words)
+    if said_medium is None:  # no medium named: keep the source's, but a bare sketch becomes a photograph
+        sources = [line] if medium == "photograph" and rng.random() < 0.5 else [index[medium, "neutral"]]
+    elif said_light is None:  # no light named: keep the source's
+        sources = [i for i, (m, light) in enumerate(VARIANTS) if light == lit and m != medium]
+        if line in sources and rng.random() < 0.4:
+            sources = [line]
+        elif rng.random() < 0.6 and medium != "photograph":
+            sources = [index["photograph", lit]]
+    else:
+        sources = [i for i in range(len(VARIANTS)) if i != target]
+        draw = rng.random()
+        if draw < 0.4 and medium != "line_drawing":
+            sources = [line]
+        elif draw < 0.8:
+            sources = [index["photograph", "neutral"]]
+    return Task(rng.choice(sources), target, words)
+
+
+def draw_levels(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Levels t in (0, 1]: logit-normal around .6, a third uniform, a few of pure noise."""
+    t = 1 / (1 + np.exp(-rng.normal(0.4, 1.0, count)))
+    kind = rng.random(count)
+    t = np.where(kind < 0.3, rng.uniform(0.02, 1, count), t)
+    return np.where(kind > 0.98, 1.0, np.clip(t, 0.02, 1))
+
+
+def draw_shares(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
+    """How much of the source is still in x at each level.
+
+    A deterministic run that starts at strength s has `(t/(1-t)) / (s/(1-s))` of it left at level t. The strength is not
+    known here, so anything from a little past the target up to `(t/.6)^1.5` is drawn, often all of it.
+    """
+    most = np.minimum(1, t / FULL_START) ** 1.5
+    share = rng.uniform(-OVERSHOOT, 1, t.shape)
+    share = np.where((t >= 0.55) & (rng.random(t.shape) < 0.3), 1, share)
+    return most * share
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Noisy latents `x [b, 16, h, w]`, what the network shall say `v`, levels `t [b]`, and token ids `[b, 48]`."""
+
+    x: Tensor
+    v: Tensor
+    t: Tensor
+    tokens: Tensor
+    plain: Tensor
+
+
+class Batches:
+    """Draws batches: scenes, tasks, crops, levels, noise."""
+
+    def __init__(self, scenes: Scenes, tokenizer: CLIPTokenizer) -> None:
+        seed = time.time_ns() % 2**32
+        self.scenes, self.tokenizer = scenes, tokenizer
+        self.rng, self.numbers = random.Random(seed), np.random.default_rng(seed)
+
+    def draw(self, count: int, crop: int) -> Batch:
+        """One batch of `count` crops of `crop` x `crop` cells."""
+        sources, targets, words = [], [], []
+        for _ in range(count):
+            scene = self.scenes.any(self.rng)
+            task = choose_task(self.rng, scene)
+            room = scene.latents.shape[-1] - crop
+            y, x = self.rng.randint(0, room), self.rng.randint(0, room)
+            window = scene.latents[:, :, y : y + crop, x : x + crop]
+            sources.append(window[task.source])
+            targets.append(window[task.target])
+            words.append((task.words, task.source == task.target))
+        source, target = torch.stack(sources).float(), torch.stack(targets).float()
+        levels = draw_levels(self.numbers, count)
+        t = torch.from_numpy(levels).float()
+        share = torch.from_numpy(draw_shares(self.numbers, levels)).float()
+        x, v = paired_sample(source, target, t, share, torch.randn_like(target))
+        return Batch(x, v, t, tokenize(self.tokenizer, [w for w, _ in words]), torch.tensor([p for _, p in words]))
+
+
+def paired_sample(source: Tensor, target: Tensor, t: Tensor, share: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """The noisy mixture x, and the velocity v for which `x - t·v` is the target itself."""
+    t, share = t[:, None, None, None], share[:, None, None, None]
+    x = (1 - t) * torch.lerp(target, source, share) + t * noise
+    return x, (x - target) / t
+
+
+def tokenize(tokenizer: CLIPTokenizer, words: list[str]) -> Tensor:
+    """Token ids `[n, 48]`, padded as the stock pipeline pads."""
+    ids = tokenizer(words, padding="max_length", max_length=MAX_TOKENS, truncation=True)["input_ids"]
+    return torch.tensor(ids)
+
+
+class Learner:
+    """The networks in bf16 for speed, their float32 masters, the optimizer, and the running mean of the masters."""
+
+    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+        self.unet, self.text = new_unet(), new_text_encoder(tokenizer)
+        self.live = [*self.unet.parameters(), *self.text.parameters()]
+        self.masters = [p.detach().clone() for p in self.live]
+        self.mean = [p.clone() for p in self.masters]
+        self.unet.to(torch.bfloat16, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.AdamW(self.masters, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.step_unet = torch.compile(self.unet)
+        self.step, self.spent = 0, 0.0
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Squared error of the velocity, one number a sample."""
+        words = self.text(input_ids=batch.tokens).last_hidden_state
+        x = batch.x.to(torch.bfloat16, memory_format=torch.channels_last)
+        said = self.step_unet(x, batch.t * 1000, words.bfloat16(), return_dict=False)[0]
+        return (said.float() - batch.v).square().mean((1, 2, 3))
+
+    def learn(self, batch: Batch, rate: float) -> Tensor:
+        """One step; returns the losses."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        losses = self.loss(batch)
+        losses.mean().backward()
+        for master, live in zip(self.masters, self.live, strict=True):
+            master.grad = None if live.grad is None else live.grad.float()
+            live.grad = None
+        nn.utils.clip_grad_norm_(self.masters, 1.0)
+        self.optimizer.step()
+        self.step += 1
+        with torch.no_grad():
+            torch._foreach_copy_(self.live, self.masters)
+            if self.step % EMA_EVERY == 0:
+                decay = min(EMA_DECAY, self.step / (self.step + 10)) ** EMA_EVERY
+                torch._foreach_lerp_(self.mean, self.masters, 1 - decay)
+        return losses.detach()
+
+    def save(self, run: Path) -> None:
+        """Everything that a resumed run needs, in one file that is never half-written."""
+        state = {name: getattr(self, name) for name in ("masters", "mean", "step", "spent")}
+        save_checkpoint(run / "denoiser.pt", state | {"optimizer": self.optimizer.state_dict()})
+
+    def resume(self, run: Path) -> None:
+        """Takes up a saved run, if there is one."""
+        if not (run / "denoiser.pt").exists():
+            return
+        saved = torch.load(run / "denoiser.pt")
+        self.step, self.spent = saved["step"], saved["spent"]
+        with torch.no_grad():
+            for name in ("masters", "mean"):
+                torch._foreach_copy_(getattr(self, name), saved[name])
+            torch._foreach_copy_(self.live, self.masters)
+        self.optimizer.load_state_dict(saved["optimizer"])
+
+
+def train(pictures: Path, run: Path, minutes: float, *, shards: int) -> None:
+    """Trains until `minutes` in all have passed, saving every five."""
+    scenes = Scenes(pictures, run / "latents", AutoencoderTiny.from_pretrained(run / "vae"))
+    scenes.refresh(most=shards)
+    print(f"{len(scenes.scenes)} scenes", flush=True)
+    if not (run / "tokenizer").exists():
+        train_tokenizer(sorted({word for scene in scenes.scenes for word in scene.words}), run / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
+    learner = Learner(tokenizer)
+    learner.resume(run)
+    batches = Batches(scenes, tokenizer)
+    last, saved_at = time.monotonic(), learner.spent
+    seen: list[tuple[float, float]] = []
+    while learner.spent < minutes * 60:
+        if learner.step % 100 == 99 and len(scenes.known) < shards:
+            scenes.refresh(most=2)
+        progress = learner.spent / (minutes * 60)
+        rate = LEARNING_RATE * min(1, (learner.step + 1) / WARM_UP) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * progress)))
+        large = batches.rng.random() < LARGE_SHARE
+        batch = batches.draw(*((LARGE_BATCH, LARGE_CROP) if large else (BATCH, CROP)))
+        losses = learner.learn(batch, rate)
+        seen.append((losses[batch.plain].mean().item(), losses[~batch.plain].mean().item()))
+        now = time.monotonic()
+        learner.spent, last = learner.spent + now - last, now
+        if learner.step % 50 == 0:
+            plain, paired = np.nanmean(seen[-50:], axis=0)
+            print(
+                f"step {learner.step} {learner.spent:.0f} s plain {plain:.4f} paired {paired:.4f} "
+                f"rate {rate:.2e} scenes {len(scenes.scenes)}",
+                flush=True,
+            )
+        if learner.spent - saved_at > 300:
+            saved_at = learner.spent
+            learner.save(run)
+    learner.save(run)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=70)
+    parser.add_argument("--shards", type=int, default=30)
+    options = parser.parse_args()
+    torch.set_flush_denormal(True)
+    os.nice(0)
+    train(options.pictures, options.run, options.minutes, shards=options.shards)

@@ -1,0 +1,114 @@
+"""Renders a sheet to judge Gesso by: photographs and sketches that it never saw, one column a prompt.
+
+    python -m training.sheet --model DIR --sketches SHARD.npz --out sheet.png
+
+Columns: source, autoencoder round trip, then one a prompt. The loop is a plain deterministic one, no part of the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny, UNet2DConditionModel
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from training.autoencoder import photographs
+from training.denoiser import tokenize
+from training.latents import VARIANTS
+
+PROMPTS = (
+    "photograph",
+    "oil painting",
+    "oil painting, dramatic side light",
+    "watercolour",
+    "pencil drawing",
+)
+SHOWN_PX = 320
+
+
+class Model:
+    """A released folder's networks, in bf16."""
+
+    def __init__(self, folder: Path) -> None:
+        self.vae = AutoencoderTiny.from_pretrained(folder / "vae")
+        self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.bfloat16)
+        self.unet.to(memory_format=torch.channels_last)
+        self.text = CLIPTextModel.from_pretrained(folder / "text_encoder")
+        self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+
+    @torch.no_grad()
+    def render(
+        self, pixels: Tensor, prompts: Sequence[str], *, strength: float, guidance: float, steps: int, seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """The round trip `[1, 3, H, W]` and one picture a prompt `[n, 3, H, W]`, -1...1, all from the same noise."""
+        z = self.vae.encode(pixels).latents
+        round_trip = self.vae.decode(z).sample
+        count = len(prompts)
+        noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed))
+        x = ((1 - strength) * z + strength * noise).repeat(count, 1, 1, 1)
+        words = self.text(input_ids=tokenize(self.tokenizer, [*prompts, *[""] * count])).last_hidden_state
+        levels = torch.linspace(strength, 0, steps + 1).tolist()
+        for t, t_next in zip(levels, levels[1:], strict=False):
+            v = self.velocity(x, t, words, guidance)
+            x = x + (t_next - t) * v
+        return round_trip, self.vae.decode(x).sample
+
+    def velocity(self, x: Tensor, t: float, words: Tensor, guidance: float) -> Tensor:
+        """The guided velocity; `words` holds the prompts' and then the empty prompts' embeddings."""
+        if guidance == 1:
+            return self.unet(x.bfloat16(), t * 1000, words[: len(x)].bfloat16()).sample.float()
+        both = self.unet(x.repeat(2, 1, 1, 1).bfloat16(), t * 1000, words.bfloat16()).sample.float()
+        said, unsaid = both.chunk(2)
+        return unsaid + guidance * (said - unsaid)
+
+
+def sketches(shard: Path, scenes: Sequence[int]) -> list[Tensor]:
+    """Line drawings `[1, 3, 256, 256]`, -1...1, of some scenes of a shard."""
+    pixels = np.load(shard)["pixels"]
+    line = VARIANTS.index(("line_drawing", "neutral"))
+    return [torch.from_numpy(pixels[i, line]).permute(2, 0, 1)[None].float() / 127.5 - 1 for i in scenes]
+
+
+def shown(picture: Tensor) -> NDArray[np.uint8]:
+    """A picture as it stands in the sheet."""
+    array = ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+    return cv2.resize(array, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_AREA)
+
+
+def sheet(model: Model, sources: Sequence[Tensor], prompts: Sequence[str], **options: float) -> NDArray[np.uint8]:
+    """The whole sheet, a row a source."""
+    rows = []
+    for pixels in sources:
+        round_trip, made = model.render(pixels, prompts, **options)
+        rows.append(np.concatenate([shown(p) for p in (pixels[0], round_trip[0], *made)], axis=1))
+    return np.concatenate(rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=Path("src/underpaint/models/gesso"))
+    parser.add_argument("--sketches", type=Path)
+    parser.add_argument("--scenes", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--photographs", nargs="*", default=["astronaut", "coffee", "chelsea"])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--prompts", nargs="*", default=list(PROMPTS))
+    parser.add_argument("--strength", type=float, default=0.6)
+    parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=7)
+    chosen = parser.parse_args()
+    everything = [picture for name, picture in photographs().items() if name in chosen.photographs]
+    if chosen.sketches:
+        everything += sketches(chosen.sketches, chosen.scenes)
+    settings = {
+        "strength": chosen.strength, "guidance": chosen.guidance, "steps": chosen.steps, "seed": chosen.seed
+    }  # fmt: skip
+    drawn = sheet(Model(chosen.model), everything, chosen.prompts, **settings)
+    cv2.imwrite(str(chosen.out), drawn[..., ::-1])
