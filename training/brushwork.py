@@ -112,7 +112,7 @@ def paint_relief(owner: NDArray[np.int32], widths: Plane, angle: Plane, rng: np.
 def stroke_tint(widths: Plane, rng: np.random.Generator) -> Plane:
     """Returns each stroke's departure from the colour it saw: mostly in value, a little in hue, less in fine strokes."""
     count, share = len(widths), np.clip(widths / 9, 0.25, 1)[:, None]
-    return share * (rng.normal(0, 0.06, (count, 1)) + rng.normal(0, 0.018, (count, 3))).astype(np.float32)
+    return share * (rng.normal(0, 0.06, (count, 1)) + rng.normal(0, 0.013, (count, 3))).astype(np.float32)
 
 
 def lay_strokes(rgb: Plane, work: Brushwork) -> Plane:

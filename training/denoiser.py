@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import random
 import time
 from dataclasses import dataclass
@@ -26,11 +25,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from training.autoencoder import save_checkpoint
 from training.captions import EMPTY_SHARE, MAX_TOKENS, caption, light_words, medium_words, train_tokenizer
 from training.latents import VARIANTS, Scene, Scenes
+from training.muon import Muon
 
 TEXT_WIDTH = 160
 BATCH, CROP = 32, 24  # latents of 24 x 24 cells, 192 px
 LARGE_BATCH, LARGE_CROP, LARGE_SHARE = 18, 32, 0.05  # now and then whole pictures
-LEARNING_RATE, WARM_UP = 6e-4, 100
+LEARNING_RATE, WARM_UP = 1e-3, 100
 EMA_DECAY, EMA_EVERY = 0.999, 4
 PLAIN_SHARE = 0.35  # ordinary denoising, no source
 FULL_START = 0.6  # the level at and above which a whole source may be in x
@@ -196,9 +196,17 @@ class Learner:
         self.unet, self.text = new_unet(), new_text_encoder(tokenizer)
         self.live = [*self.unet.parameters(), *self.text.parameters()]
         self.masters = [p.detach().clone() for p in self.live]
+        hidden = [
+            p.dim() >= 2 and name.startswith(("down", "mid", "up"))
+            for name, p in [*self.unet.named_parameters(), *self.text.named_parameters(prefix="text")]
+        ]
         self.mean = [p.clone() for p in self.masters]
         self.unet.to(torch.bfloat16, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.AdamW(self.masters, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+        self.optimizer = Muon(
+            [p for p, inside in zip(self.masters, hidden, strict=True) if inside],
+            [p for p, inside in zip(self.masters, hidden, strict=True) if not inside],
+            LEARNING_RATE,
+        )
         self.step_unet = torch.compile(self.unet)
         self.step, self.spent = 0, 0.0
 
@@ -211,8 +219,7 @@ class Learner:
 
     def learn(self, batch: Batch, rate: float) -> Tensor:
         """One step; returns the losses."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.set_rate(rate)
         losses = self.loss(batch)
         losses.mean().backward()
         for master, live in zip(self.masters, self.live, strict=True):
@@ -231,7 +238,7 @@ class Learner:
     def save(self, run: Path) -> None:
         """Everything that a resumed run needs, in one file that is never half-written."""
         state = {name: getattr(self, name) for name in ("masters", "mean", "step", "spent")}
-        save_checkpoint(run / "denoiser.pt", state | {"optimizer": self.optimizer.state_dict()})
+        save_checkpoint(run / "denoiser.pt", state | {"optimizer": self.optimizer.states()})
 
     def resume(self, run: Path) -> None:
         """Takes up a saved run, if there is one."""
@@ -243,7 +250,7 @@ class Learner:
             for name in ("masters", "mean"):
                 torch._foreach_copy_(getattr(self, name), saved[name])
             torch._foreach_copy_(self.live, self.masters)
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.optimizer.load_states(saved["optimizer"])
 
 
 def train(pictures: Path, run: Path, minutes: float, *, shards: int) -> None:
@@ -291,5 +298,4 @@ if __name__ == "__main__":
     parser.add_argument("--shards", type=int, default=30)
     options = parser.parse_args()
     torch.set_flush_denormal(True)
-    os.nice(0)
     train(options.pictures, options.run, options.minutes, shards=options.shards)

@@ -72,7 +72,7 @@ class Scenes:
             torch.save(latents, cached.with_suffix(".tmp"))
             os.replace(cached.with_suffix(".tmp"), cached)
         return [
-            Scene(rows, tuple(entry["words"]), str(entry["side"])) for rows, entry in zip(latents, meta, strict=True)
+            Scene(rows, tuple(entry["words"]), str(entry["side"]).removeprefix("side-")) for rows, entry in zip(latents, meta, strict=True)
         ]
 
     def encode(self, pixels: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def wander(plane: Plane, dx: Plane, dy: Plane) -> Plane:
 def photograph(lit: Plane, scene: Scene, rng: np.random.Generator) -> Pixels:
     """Returns a clean photograph: depth of field, tone curve, a trace of sensor grain."""
     size = lit.shape[0]
-    focus, aperture = float(rng.uniform(0.35, 0.6)), float(rng.choice([0.0, 0.0, 1.5, 4.0])) * size / 256
+    focus, aperture = float(rng.uniform(0.35, 0.6)), float(rng.choice([0.0, 0.0, 0.0, 1.2, 2.5])) * size / 256
     rgb = lit
     if aperture:
         out_of_focus = cv2.GaussianBlur(lit, (0, 0), aperture)
@@ -71,7 +71,7 @@ def watercolour(lit: Plane, scene: Scene, rng: np.random.Generator) -> Pixels:
     drift = [fbm(rng, size, 14, octaves=4) * 1.3 * unit_px for _ in range(2)]
     flat = cv2.resize(lit, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     for _ in range(2):
-        flat = cv2.bilateralFilter(flat, 7, 0.16, 4 * unit_px)
+        flat = cv2.bilateralFilter(flat, 7, 0.11, 4 * unit_px)
     flat = wander(cv2.resize(flat, (size, size), interpolation=cv2.INTER_LINEAR), drift[0], drift[1])
     bleed = smoothstep(0.5, 1.3, fbm(rng, size, 4, octaves=3))[..., None] * 0.75
     flat = flat + bleed * (cv2.GaussianBlur(flat, (0, 0), 6 * unit_px) - flat)
@@ -83,6 +83,9 @@ def watercolour(lit: Plane, scene: Scene, rng: np.random.Generator) -> Pixels:
     washes = np.clip(saturate(washes, float(rng.uniform(1.3, 1.7))), 0.03, 1)
     ink = -np.log(washes) * float(rng.uniform(0.5, 0.68))
     ink = ink * (1 - 0.35 * smoothstep(0.25, 0.0, ink.mean(axis=2)))[..., None]
+    fine = wander(cv2.GaussianBlur(lit, (0, 0), 0.9 * unit_px), drift[0], drift[1]) @ LUMA
+    accents = np.clip((cv2.GaussianBlur(fine, (0, 0), 5 * unit_px) - fine) / (fine + 0.15) - 0.06, 0, 0.6)
+    ink = ink + (accents * float(rng.uniform(0.8, 1.4)))[..., None] * np.float32([0.9, 1.0, 0.95])  # the last dark touches
     tone = ink.mean(axis=2)
     rim = np.clip(tone - cv2.GaussianBlur(tone, (0, 0), 2.6 * unit_px), 0, 0.3)
     outline = object_edges(scene, drift)
@@ -132,7 +135,9 @@ def contours(lit: Plane, scene: Scene, *, fine_px: float, keep: float) -> Plane:
     edge = np.clip(cv2.GaussianBlur(edge, (0, 0), fine_px * 0.55) * 1.9, 0, 1)
     crowd = cv2.blur(edge, (15, 15))
     edge = edge * smoothstep(0.75, 0.35, crowd)
-    return np.clip(np.maximum(np.maximum(tone, edge), 0.7 * smoothstep(1.6, 3.2, crease)), 0, 1)
+    inner = np.maximum(tone, 0.7 * smoothstep(1.6, 3.2, crease))
+    inner = inner * (0.12 + 0.88 * smoothstep(0.42, 0.16, cv2.GaussianBlur(inner, (0, 0), 9 * size / 256)))  # texture is hinted at, not traced
+    return np.clip(np.maximum(inner, edge), 0, 1)
 
 
 def hatching(rng: np.random.Generator, angle: Plane, *, spacing_px: float) -> Plane:
@@ -149,7 +154,7 @@ def pencil(lit: Plane, scene: Scene, rng: np.random.Generator) -> Pixels:
     value = cv2.GaussianBlur(lit @ LUMA, (0, 0), 1.6 * unit_px)
     value = value**0.7 + 0.6 * (value - cv2.GaussianBlur(value, (0, 0), 14 * unit_px))  # dark things keep their features
     high = max(float(np.quantile(value, 0.93)), 0.45)
-    dark = np.clip(1 - value / high, 0, 1)
+    dark = np.clip(1 - value / high, 0, 1) * (1 - 0.4 * smoothstep(0.9, 0.97, scene.depth))  # backgrounds are only hinted at
     base = float(rng.uniform(-1.1, -0.5))
     turns = base + 0.25 * fbm(rng, size, 2, octaves=2) + 0.35 * scene.normal[..., 0] * float(rng.uniform(0, 1))
     first = hatching(rng, turns, spacing_px=spacing)
@@ -161,8 +166,9 @@ def pencil(lit: Plane, scene: Scene, rng: np.random.Generator) -> Pixels:
     drift = [fbm(rng, size, 9, octaves=3) * 0.5 * unit_px for _ in range(2)]
     lines = wander(contours(lit, scene, fine_px=0.95 * unit_px, keep=0.014), drift[0], drift[1])
     pressure = 0.75 + 0.2 * np.clip(fbm(rng, size, 7, octaves=2), -1.5, 1.2)
-    graphite = 1 - (1 - marks * strength) * (1 - cross * strength) * (1 - smudge) * (1 - 0.85 * lines * pressure)
-    graphite = np.clip(graphite * (1 + 0.22 * np.clip(tooth, -2, 2)), 0, 0.86)
+    graphite = 1 - (1 - marks * strength) * (1 - cross * strength) * (1 - smudge) * (1 - 0.78 * lines * pressure)
+    blackest = float(rng.uniform(0.78, 0.95))
+    graphite = blackest * np.tanh(np.clip(graphite * (1 + 0.22 * np.clip(tooth, -2, 2)), 0, 1) / blackest)
     paper = float(rng.uniform(0.95, 0.995)) + 0.008 * tooth
     return to_pixels(np.repeat((paper * (1 - graphite))[..., None], 3, axis=2))
 

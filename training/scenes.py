@@ -56,6 +56,6 @@ def draw_scene(rng: np.random.Generator, size_px: int) -> Scene:
     if rng.random() < 0.5:
         albedo, normal, depth, ids = (np.ascontiguousarray(p[:, ::-1]) for p in (albedo, normal, depth, ids))
         normal[..., 0] *= -1
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         albedo = cv2.GaussianBlur(albedo, (0, 0), float(rng.uniform(0.4, 1.2)))
     return Scene(albedo.astype(np.float32), unit(normal), depth, ids, tuple(dict.fromkeys(canvas.words)))

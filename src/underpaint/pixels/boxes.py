@@ -55,7 +55,7 @@ def read_boxes(stream: BinaryIO, length: int, limit_px: int) -> Contents:
     sizes = [Size(*struct.unpack(">II", found)) for found in _EXTENT.findall(meta)]
     for size in sizes:
         check_size(size, limit_px)
-    return Contents(size=None, depth=_depth(meta))
+    return Contents(depth=_depth(meta))
 
 
 def _depth(meta: bytes) -> int:

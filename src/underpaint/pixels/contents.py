@@ -26,7 +26,6 @@ class Contents:
     """What stands around a file's pixels.
 
     Attributes:
-        size: Width and height, where the container tells.
         depth: Bits a channel.
         more_frames: Whether there are pictures beyond the first.
         icc: The colour profile; empty bytes where there is one that cannot be used.
@@ -39,7 +38,6 @@ class Contents:
         progressive: Whether later scans refine earlier ones (JPEG).
     """
 
-    size: Size | None = None
     depth: int = 8
     more_frames: bool = False
     icc: bytes | None = None

@@ -9,6 +9,7 @@ from PIL import Image, PngImagePlugin
 
 from underpaint.errors import Notice, OutputError
 from underpaint.pixels.colour import srgb_profile
+from underpaint.pixels.exif import PREFIX as EXIF_PREFIX
 from underpaint.pixels.exif import with_user_comment
 from underpaint.pixels.jpeg import MORE_XMP_PREFIX, XMP_PREFIX
 from underpaint.pixels.png import INFOTEXT_KEYWORD, XMP_KEYWORD
@@ -114,13 +115,12 @@ def _jpeg(image: Image.Image, xmp: bytes | None, infotext: str | None) -> bytes:
     if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image).convert("RGB")
-    exif = with_user_comment(infotext) if infotext else b""
+    exif = EXIF_PREFIX + with_user_comment(infotext) if infotext else b""
     exif = exif if len(exif) <= _JPEG_INFOTEXT_BYTES else b""
-    short, extension = _within_segments(xmp)
-    data = _saved(
-        image, "JPEG", short, exif, quality=_JPEG_QUALITY, subsampling="4:4:4", extra=extension
+    segments = _xmp_segments(xmp) if xmp else b""
+    return _saved(
+        image, "JPEG", None, exif, quality=_JPEG_QUALITY, subsampling="4:4:4", extra=segments
     )
-    return data
 
 
 def _saved(
@@ -142,21 +142,24 @@ def _saved(
     return made.getvalue()
 
 
-def _within_segments(xmp: bytes | None) -> tuple[bytes | None, bytes | None]:
-    """The packet where one segment holds it, else a note and the segments with the packet.
+def _xmp_segments(xmp: bytes) -> bytes:
+    """The packet in one JPEG segment, or a note that names it and as many as it needs.
 
     Source: XMP specification part 3, section 1.1.3.1, "Extended XMP in JPEG".
     """
-    if xmp is None or len(XMP_PREFIX) + len(xmp) <= _SEGMENT_BYTES:
-        return xmp, None
+    if len(XMP_PREFIX) + len(xmp) <= _SEGMENT_BYTES:
+        return _segment(XMP_PREFIX + xmp)
     guid = hashlib.md5(xmp, usedforsecurity=False).hexdigest().upper().encode()
     room = _SEGMENT_BYTES - len(MORE_XMP_PREFIX) - 40
-    segments: list[bytes] = []
+    segments = [_segment(XMP_PREFIX + _NOTE % guid)]
     for start in range(0, len(xmp), room):
-        body = MORE_XMP_PREFIX + guid + len(xmp).to_bytes(4) + start.to_bytes(4)
-        body += xmp[start : start + room]
-        segments.append(b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body)
-    return _NOTE % guid, b"".join(segments)
+        header = MORE_XMP_PREFIX + guid + len(xmp).to_bytes(4) + start.to_bytes(4)
+        segments.append(_segment(header + xmp[start : start + room]))
+    return b"".join(segments)
+
+
+def _segment(body: bytes) -> bytes:
+    return b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body
 
 
 _NOTE = (

@@ -6,6 +6,7 @@ from typing import NamedTuple
 _ORIENTATION = 0x0112
 _EXIF_FOLDER = 0x8769
 _USER_COMMENT = 0x9286
+PREFIX = b"Exif\0\0"  # before the block in a JPEG, and in some WebP files
 _UNICODE = b"UNICODE\0"
 _ASCII = b"ASCII\0\0\0"
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4}  # bytes of a value by its type; others are not read
@@ -46,7 +47,7 @@ def number(exif: bytes, tag: int) -> int | None:
 def user_comment(exif: bytes) -> str | None:
     """The text that a picture's maker left in ``UserComment``, or None."""
     try:
-        order, start = _opened(exif)
+        order, _ = _opened(exif)
         inner = number(exif, _EXIF_FOLDER)
         entry = _folder(exif, order, inner).get(_USER_COMMENT) if inner else None
     except ValueError:

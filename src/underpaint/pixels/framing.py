@@ -111,7 +111,9 @@ def _scaled(placed: Placement, target: Size, work: Size) -> Placement:
     if work == target:
         return placed
     across, down = work.width / target.width, work.height / target.height
-    inner = Size(max(1, round(placed.size.width * across)), max(1, round(placed.size.height * down)))
+    inner = Size(
+        max(1, round(placed.size.width * across)), max(1, round(placed.size.height * down))
+    )
     return Placement(placed.crop, inner, centred(inner, work))
 
 

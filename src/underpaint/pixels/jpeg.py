@@ -11,15 +11,15 @@ from underpaint.pixels.contents import (
     CUT_SHORT,
     DAMAGED,
     LONGEST_PROFILE_BYTES,
-    LONGEST_TEXT_BYTES,
     Contents,
     UnreadableError,
     check_size,
+    check_text,
 )
+from underpaint.pixels.exif import PREFIX as EXIF_PREFIX
 from underpaint.pixels.exif import number
 
 SIGNATURE = b"\xff\xd8\xff"
-EXIF_PREFIX = b"Exif\0\0"
 XMP_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 MORE_XMP_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
 _PROFILE_PREFIX = b"ICC_PROFILE\0"
@@ -117,7 +117,8 @@ class _Jpeg:
     profile_parts: int = 0
     exif: bytes | None = None
     xmp: bytes | None = None
-    more_xmp: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    more_xmp: dict[tuple[bytes, int], bytes] = field(default_factory=dict[tuple[bytes, int], bytes])
+    more_xmp_bytes: int = 0
     pictures: int = 1
 
     def see_frame(self, marker: int, body: bytes) -> None:
@@ -126,7 +127,8 @@ class _Jpeg:
         self.depth, height, width, channels = struct.unpack(">BHHB", body[:6])
         if self.depth != 8:
             raise UnreadableError(
-                f"it is a JPEG of {self.depth} bits a channel and 8 are read; export it as PNG or TIFF"
+                f"it is a JPEG of {self.depth} bits a channel and only 8 are read; "
+                "export it as PNG or TIFF"
             )
         self.size = Size(width, height)
         self.progressive = marker in _PROGRESSIVE
@@ -161,23 +163,28 @@ class _Jpeg:
 
     def _see_more_xmp(self, body: bytes) -> None:
         """Keeps one part of an extended packet (XMP specification 3, section 1.1.3.1)."""
-        guid, total, offset = body[:32], body[32:36], body[36:40]
-        if self.xmp and guid in self.xmp and int.from_bytes(total) <= LONGEST_TEXT_BYTES:
-            self.more_xmp[int.from_bytes(offset)] = body[40:]
+        guid, offset = body[:32], int.from_bytes(body[36:40])
+        self.more_xmp_bytes += len(body)
+        check_text(self.more_xmp_bytes)
+        self.more_xmp[guid, offset] = body[40:]
 
     def contents(self) -> Contents:
         return Contents(
-            size=self.size,
-            depth=self.depth,
             more_frames=self.pictures > 1,
             icc=self._icc(),
             exif=self.exif,
-            xmp=b"".join(part for _, part in sorted(self.more_xmp.items())) or self.xmp,
+            xmp=self._whole_xmp(),
             parts=tuple(self.parts),
             whole=self.whole,
             every_scan=all(self.coded.get((c, k)) == 0 for c in self.components for k in range(64)),
             progressive=self.progressive,
         )
+
+    def _whole_xmp(self) -> bytes | None:
+        """The packet, or the extended one that it names."""
+        short = self.xmp or b""
+        more = sorted((at, part) for (guid, at), part in self.more_xmp.items() if guid in short)
+        return b"".join(part for _, part in more) or self.xmp
 
     def _icc(self) -> bytes | None:
         if not self.profile:

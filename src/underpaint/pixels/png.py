@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from underpaint.geometry import Size
@@ -36,38 +37,15 @@ def read_png(stream: BinaryIO, length: int, limit_px: int) -> Contents:
     found: dict[bytes, bytes] = {}
     texts: dict[str, str] = {}
     parts: list[bytes | tuple[int, int]] = [SIGNATURE]
-    at, text_bytes, size = len(SIGNATURE), 0, Size(0, 0)
-    for index in range(_MOST_CHUNKS):
-        stream.seek(at)
-        header = stream.read(8)
-        if len(header) < 8:
-            raise UnreadableError(CUT_SHORT)
-        chunk_bytes, kind = struct.unpack(">I4s", header)
-        if index == 0 and kind != b"IHDR":
-            raise UnreadableError(DAMAGED)
-        if at + 12 + chunk_bytes > length:
-            raise UnreadableError(CUT_SHORT if kind.isalpha() else DAMAGED)
-        if kind in _TEXT:
-            text_bytes += chunk_bytes
-            check_text(text_bytes)
-        body = _checked_body(stream, kind, chunk_bytes)
-        if kind == b"IHDR":
-            size = _size(body)
-            check_size(size, limit_px)
+    for kind, span, body in _chunks(stream, length, limit_px):
         if kind in _TEXT:
             texts.update(_text(kind, body))
         elif kind in _KEPT:
             found.setdefault(kind, body)
         if kind in _PAINTING:
-            parts.append((at, 12 + chunk_bytes))
-        if kind == b"IEND":
-            break
-        at += 12 + chunk_bytes
-    else:
-        raise UnreadableError(DAMAGED)
+            parts.append(span)
     xmp = texts.get(XMP_KEYWORD)
     return Contents(
-        size=size,
         depth=max(8, found[b"IHDR"][8]),
         more_frames=found.get(b"acTL", b"")[:4] > b"\0\0\0\1",
         icc=_profile(found[b"iCCP"]) if b"iCCP" in found else None,
@@ -76,6 +54,34 @@ def read_png(stream: BinaryIO, length: int, limit_px: int) -> Contents:
         infotext=texts.get(INFOTEXT_KEYWORD),
         parts=tuple(parts),
     )
+
+
+def _chunks(
+    stream: BinaryIO, length: int, limit_px: int
+) -> Iterator[tuple[bytes, tuple[int, int], bytes]]:
+    """Each chunk's name, its place and length in the file, and the body where it is kept."""
+    at, text_bytes = len(SIGNATURE), 0
+    for index in range(_MOST_CHUNKS):
+        stream.seek(at)
+        header = stream.read(8)
+        if len(header) < 8:
+            raise UnreadableError(CUT_SHORT)
+        body_bytes, kind = struct.unpack(">I4s", header)
+        span = at, 12 + body_bytes
+        if not kind.isalpha() or (index == 0) != (kind == b"IHDR"):
+            raise UnreadableError(DAMAGED)
+        if sum(span) > length:
+            raise UnreadableError(CUT_SHORT)
+        text_bytes += body_bytes if kind in _TEXT else 0
+        check_text(text_bytes)
+        body = _checked_body(stream, kind, body_bytes)
+        if kind == b"IHDR":
+            check_size(_size(body), limit_px)
+        yield kind, span, body
+        if kind == b"IEND":
+            return
+        at += span[1]
+    raise UnreadableError(DAMAGED)
 
 
 def _checked_body(stream: BinaryIO, kind: bytes, length: int) -> bytes:

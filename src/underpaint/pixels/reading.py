@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ def read(source: Source, *, limit_px: int = LIMIT_PX) -> Picture:
 
 
 @contextmanager
-def opened(source: str | os.PathLike[str] | bytes) -> Iterator[tuple[BinaryIO, str | None]]:
+def opened(source: str | os.PathLike[str] | bytes) -> Generator[tuple[BinaryIO, str | None]]:
     """The source as a stream, and its name without the folder; a pipe or device never blocks.
 
     Raises:
@@ -130,8 +130,8 @@ def examine(stream: BinaryIO, limit_px: int) -> tuple[Kind, Contents]:
         raise UnreadableError(f"it is empty; {WHAT_IS_READ}")
     if length > _LIMIT_BYTES:
         raise UnreadableError(
-            f"the file is {length / 1e9:.1f} GB long and at most {_LIMIT_BYTES / 1e9:.1f} are read; "
-            "scale the picture down first"
+            f"the file is {length / 1e9:.1f} GB long and at most {_LIMIT_BYTES / 1e9:.1f} are "
+            "read; scale the picture down first"
         )
     stream.seek(0)
     kind = sniff(stream.read(HEAD_BYTES))
@@ -142,9 +142,15 @@ def examine(stream: BinaryIO, limit_px: int) -> tuple[Kind, Contents]:
 def _from_stream(stream: BinaryIO, name: str | None, limit_px: int) -> Picture:
     kind, contents = examine(stream, limit_px)
     decoded = decode(kind, stream, contents, limit_px)
+    return _picture(decoded, name=name, sha256=_sha256(stream))
+
+
+def _sha256(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
     stream.seek(0)
-    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return _picture(decoded, name=name, sha256=digest)
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _from_pillow(image: Image.Image, limit_px: int) -> Picture:
@@ -234,7 +240,7 @@ def _upright(pixels: Bytes, orientation: int) -> Bytes:
 def _as_path(source: str | os.PathLike[str]) -> str:
     path = os.fspath(source)
     if path.startswith(("http://", "https://", "data:", "file:")):
-        raise UnreadableError("it is an address and only files are read; download the picture first")
+        raise UnreadableError("it is an address and only files are read; download it first")
     return path
 
 

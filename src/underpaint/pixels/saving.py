@@ -5,7 +5,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from underpaint.errors import OutputError
@@ -113,7 +113,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _refusals(place: Path) -> Iterator[None]:
+def _refusals(place: Path) -> Generator[None]:
     """Turns the system's errors into one sentence."""
     try:
         yield

@@ -11,7 +11,16 @@ Kind = Literal["PNG", "JPEG", "WebP", "AVIF", "HEIC", "GIF", "BMP", "TIFF"]
 HEAD_BYTES = 4096
 WHAT_IS_READ = "give a PNG, JPEG, WebP, AVIF, GIF, BMP or TIFF picture"
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
+    (jpeg.SIGNATURE, "JPEG"),
+    (png.SIGNATURE, "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+)
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 _AVIF = {b"avif", b"avis"}
 
@@ -49,22 +58,17 @@ def sniff(head: bytes) -> Kind:
     Raises:
         UnreadableError: It is none that is read; the message names what it looks like.
     """
-    if head.startswith(jpeg.SIGNATURE):
-        return "JPEG"
-    if head.startswith(png.SIGNATURE):
-        return "PNG"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WebP"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
     if head.startswith(_CANON_RAW):
         raise UnreadableError(RAW)
-    if head.startswith(_TIFF):
-        return "TIFF"
+    for start, kind in _SIGNATURES:
+        if head.startswith(start):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[:2] == b"BM" and head[6:10] == bytes(4):
+        return "BMP"
     if head[4:8] == b"ftyp":
         return _by_brand(head)
-    if head.startswith(b"BM") and len(head) > 26 and head[6:10] == b"\0\0\0\0":
-        return "BMP"
     raise UnreadableError(f"it looks like {_look(head)}")
 
 

@@ -1,6 +1,7 @@
 """What a network is shown where a picture is transparent."""
 
 import numpy as np
+from numpy.typing import NDArray
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
@@ -10,8 +11,8 @@ from underpaint.pixels.reading import Bytes
 def composited_on_its_own_colours(pixels: Bytes) -> Bytes:
     """The picture ``[H, W, 3]`` over a smooth extension of its own visible colours.
 
-    Pixels ``[H, W, 4]`` are laid over colours that spread from the visible ones into the hollows, so
-    that a cut-out's edge meets no white or black seam and nothing hidden shows. Where nothing at
+    Pixels ``[H, W, 4]`` are laid over colours that spread from the visible ones into the hollows,
+    so that a cut-out's edge meets no white or black seam and nothing hidden shows. Where nothing at
     all is visible the result is white. ``[H, W, 3]`` comes back as it is.
 
     Source: the pull-push pyramid of Gortler et al., "The Lumigraph" (1996), section 3.4.
@@ -27,9 +28,9 @@ def composited_on_its_own_colours(pixels: Bytes) -> Bytes:
 
 
 def _spread(
-    premultiplied: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    alpha: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    premultiplied: NDArray[np.float32],
+    alpha: NDArray[np.float32],
+) -> NDArray[np.float32]:
     """Each pixel's colour from the finest level of a pyramid where something is visible."""
     x = torch.from_numpy(np.concatenate([premultiplied, alpha], axis=2)).permute(2, 0, 1)[None]
     levels = [x]

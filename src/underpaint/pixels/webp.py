@@ -12,6 +12,7 @@ from underpaint.pixels.contents import (
     check_size,
     check_text,
 )
+from underpaint.pixels.exif import PREFIX as EXIF_PREFIX
 
 _MOST_CHUNKS = 100_000
 _ASIDE = {b"EXIF", b"XMP ", b"ICCP"}
@@ -51,10 +52,9 @@ def read_webp(stream: BinaryIO, length: int, limit_px: int) -> Contents:
     else:
         raise UnreadableError(DAMAGED)
     return Contents(
-        size=size,
         more_frames=frames > 1,
         icc=found.get(b"ICCP"),
-        exif=found.get(b"EXIF"),
+        exif=found.get(b"EXIF", b"").removeprefix(EXIF_PREFIX) or None,
         xmp=found.get(b"XMP "),
     )
 
