@@ -41,7 +41,11 @@ def fbm(
         if across > size_px or down > size_px:
             break
         grid = rng.standard_normal((down + 2, across + 2)).astype(np.float32)
-        wide = cv2.resize(grid, (size_px + 2 * size_px // across, size_px + 2 * size_px // down), interpolation=cv2.INTER_CUBIC)
+        wide = cv2.resize(
+            grid,
+            (size_px + 2 * size_px // across, size_px + 2 * size_px // down),
+            interpolation=cv2.INTER_CUBIC,
+        )
         layer = wide[size_px // down // 2 :, size_px // across // 2 :][:size_px, :size_px]
         total += amplitude * (1 - 2 * np.abs(layer) if ridged else layer)
         amplitude *= gain
@@ -50,10 +54,14 @@ def fbm(
     return total / (total.std() + 1e-6)
 
 
-def flow_texture(rng: np.random.Generator, angle: Plane, *, length_px: float, grain_px: float = 1.0) -> Plane:
+def flow_texture(
+    rng: np.random.Generator, angle: Plane, *, length_px: float, grain_px: float = 1.0
+) -> Plane:
     """Returns noise smeared along `angle` (radians), deviation 1: fur, hair, grass, bristles (Cabral and Leedom 1993)."""
     height, width = angle.shape
-    grain = rng.standard_normal((round(height / grain_px) + 1, round(width / grain_px) + 1)).astype(np.float32)
+    grain = rng.standard_normal((round(height / grain_px) + 1, round(width / grain_px) + 1)).astype(
+        np.float32
+    )
     noise = cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     dx, dy = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
@@ -82,7 +90,15 @@ def unit(vectors: Plane) -> Plane:
 class Canvas:
     """What has been drawn so far: colour, normals, distance and object ids, plus the words for it."""
 
-    def __init__(self, rng: np.random.Generator, size_px: int, *, x0: float = 0, y0: float = 0, span: float = 1) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        size_px: int,
+        *,
+        x0: float = 0,
+        y0: float = 0,
+        span: float = 1,
+    ) -> None:
         self.rng = rng
         self.size_px = size_px
         self.x0, self.y0, self.span = x0, y0, span
@@ -101,13 +117,31 @@ class Canvas:
         """Returns how many pixels one world unit takes."""
         return self.size_px / self.span
 
-    def fbm(self, cells: float, *, octaves: int = 6, gain: float = 0.55, stretch: float = 1.0, ridged: bool = False) -> Plane:
+    def fbm(
+        self,
+        cells: float,
+        *,
+        octaves: int = 6,
+        gain: float = 0.55,
+        stretch: float = 1.0,
+        ridged: bool = False,
+    ) -> Plane:
         """Returns fractal noise with `cells` cells across the world, not across the window."""
-        return fbm(self.rng, self.size_px, cells * self.span, octaves=octaves, gain=gain, stretch=stretch, ridged=ridged)
+        return fbm(
+            self.rng,
+            self.size_px,
+            cells * self.span,
+            octaves=octaves,
+            gain=gain,
+            stretch=stretch,
+            ridged=ridged,
+        )
 
     def to_pixels(self, points: Sequence[Sequence[float]] | Plane) -> Plane:
         """Returns world points [N, 2] as pixel coordinates."""
-        return ((np.asarray(points, np.float32) - (self.x0, self.y0)) * self.px - 0.5).astype(np.float32)
+        return ((np.asarray(points, np.float32) - (self.x0, self.y0)) * self.px - 0.5).astype(
+            np.float32
+        )
 
     def coverage(self, points: Sequence[Sequence[float]] | Plane) -> Plane:
         """Returns the antialiased inside [0, 1] of a world polygon."""
@@ -123,7 +157,15 @@ class Canvas:
         cv2.polylines(mask, [path], False, 255, max(1, round(width * self.px)), cv2.LINE_AA, 4)
         return mask.astype(np.float32) / 255
 
-    def lay(self, alpha: Plane, colour: Colour, normal: Colour = FACING, *, depth: float | Plane = 0.5, same: bool = False) -> None:
+    def lay(
+        self,
+        alpha: Plane,
+        colour: Colour,
+        normal: Colour = FACING,
+        *,
+        depth: float | Plane = 0.5,
+        same: bool = False,
+    ) -> None:
         """Lays a colour over the canvas where `alpha` is; `same` keeps the previous object's id (a detail of it)."""
         if not same:
             self.objects += 1
@@ -147,19 +189,41 @@ class Canvas:
         a = np.clip(amount, 0, 1)[..., None]
         self.albedo *= 1 - a * (1 - np.asarray(tint, np.float32))
 
-    def polygon(self, points: Sequence[Sequence[float]], colour: Colour, normal: Colour = FACING, *, depth: float = 0.5, same: bool = False) -> Plane:
+    def polygon(
+        self,
+        points: Sequence[Sequence[float]],
+        colour: Colour,
+        normal: Colour = FACING,
+        *,
+        depth: float = 0.5,
+        same: bool = False,
+    ) -> Plane:
         """Lays a filled polygon and returns its coverage."""
         alpha = self.coverage(points)
         self.lay(alpha, colour, normal, depth=depth, same=same)
         return alpha
 
-    def local(self, cx: float, cy: float, rx: float, ry: float, angle: float = 0) -> tuple[Plane, Plane]:
+    def local(
+        self, cx: float, cy: float, rx: float, ry: float, angle: float = 0
+    ) -> tuple[Plane, Plane]:
         """Returns coordinates (u, v) in which the ellipse at (cx, cy) with radii (rx, ry) is the unit circle."""
         dx, dy = self.xs - cx, self.ys - cy
         c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         return (dx * c + dy * s) / np.float32(rx), (-dx * s + dy * c) / np.float32(ry)
 
-    def ellipsoid(self, cx: float, cy: float, rx: float, ry: float, colour: Colour, *, angle: float = 0, depth: float = 0.5, same: bool = False, flat: float = 1.0) -> Plane:
+    def ellipsoid(
+        self,
+        cx: float,
+        cy: float,
+        rx: float,
+        ry: float,
+        colour: Colour,
+        *,
+        angle: float = 0,
+        depth: float = 0.5,
+        same: bool = False,
+        flat: float = 1.0,
+    ) -> Plane:
         """Lays a shaded ellipsoid and returns its coverage; `flat` below 1 flattens its relief."""
         u, v = self.local(cx, cy, rx, ry, angle)
         r2 = u * u + v * v
@@ -185,9 +249,13 @@ def mix(a: Colour, b: Colour, t: Plane | float) -> NDArray[np.float32]:
 def vary(rng: np.random.Generator, colour: Colour, amount: float = 0.06) -> NDArray[np.float32]:
     """Returns a neighbour of `colour`: another value and a slightly other hue."""
     base = np.asarray(colour, np.float32)
-    return np.clip(base * (1 + rng.normal(0, amount * 1.5)) + rng.normal(0, amount, 3) * 0.6, 0.01, 0.99).astype(np.float32)
+    return np.clip(
+        base * (1 + rng.normal(0, amount * 1.5)) + rng.normal(0, amount, 3) * 0.6, 0.01, 0.99
+    ).astype(np.float32)
 
 
-def pick(rng: np.random.Generator, colours: Sequence[Colour], amount: float = 0.05) -> NDArray[np.float32]:
+def pick(
+    rng: np.random.Generator, colours: Sequence[Colour], amount: float = 0.05
+) -> NDArray[np.float32]:
     """Returns a variation of one of `colours`."""
     return vary(rng, colours[int(rng.integers(len(colours)))], amount)

@@ -49,7 +49,12 @@ def cast_shadow(depth: Plane, sign: float) -> Plane:
     steps = 9
     for i in range(1, steps + 1):
         dx, dy = round(sign * width * 0.022 * i), round(-height * 0.006 * i)
-        moved = cv2.warpAffine(depth, np.float32([[1, 0, -dx], [0, 1, -dy]]), (width, height), borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.warpAffine(
+            depth,
+            np.float32([[1, 0, -dx], [0, 1, -dy]]),
+            (width, height),
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         blocks = (depth - moved > 0.02 + 0.012 * i) & (depth - moved < 0.5)
         shadow = np.maximum(shadow, np.where(blocks & solid, 1 - 0.6 * i / steps, 0))
     return cv2.GaussianBlur(shadow.astype(np.float32), (0, 0), width / 110)

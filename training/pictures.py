@@ -1,7 +1,7 @@
 """Training pictures: one scene in every medium and light, aligned to the pixel, and the command that stores them.
 
-    python -m training.pictures --out DIR --count 3000 --first-seed 0 --processes 2
-    python -m training.pictures --sheet FILE.png --count 6
+python -m training.pictures --out DIR --count 3000 --first-seed 0 --processes 2
+python -m training.pictures --sheet FILE.png --count 6
 """
 
 from __future__ import annotations
@@ -59,7 +59,14 @@ def draw(seed: int, size_px: int = 256) -> list[Picture]:
             else:
                 pixels = pencil(lit, scene, again)
             pictures.append(Picture(pixels, medium, light, scene.words))
-    pictures.append(Picture(line_drawing(even, scene, np.random.default_rng(hands[4])), "line_drawing", "none", scene.words))
+    pictures.append(
+        Picture(
+            line_drawing(even, scene, np.random.default_rng(hands[4])),
+            "line_drawing",
+            "none",
+            scene.words,
+        )
+    )
     return pictures
 
 
@@ -75,7 +82,9 @@ def write_shard(first_seed: int, *, out: Path, size_px: int) -> float:
     for i in range(SHARD_SCENES):
         pictures = draw(first_seed + i, size_px)
         pixels[i] = [p.pixels for p in pictures]
-        meta.append({"seed": first_seed + i, "words": list(pictures[0].words), "side": pictures[1].light})
+        meta.append(
+            {"seed": first_seed + i, "words": list(pictures[0].words), "side": pictures[1].light}
+        )
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with unfinished.open("wb") as file:
         np.savez(file, pixels=pixels, meta=np.array(json.dumps(meta)))
@@ -91,9 +100,13 @@ def write_sheet(path: Path, *, count: int, first_seed: int, size_px: int) -> Non
 
 def main() -> None:
     """Runs the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, help="folder for the shards; finished shards are kept")
-    parser.add_argument("--sheet", type=Path, help="write a contact sheet to look at, instead of shards")
+    parser.add_argument(
+        "--sheet", type=Path, help="write a contact sheet to look at, instead of shards"
+    )
     parser.add_argument("--count", type=int, default=SHARD_SCENES, help="scenes")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1)
@@ -115,7 +128,10 @@ def main() -> None:
             drawn += SHARD_SCENES if cpu_s else 0
             if cpu_s:
                 rate = drawn / (time.monotonic() - started_s)
-                print(f"{drawn} scenes, {rate:.2f} scenes/s, {cpu_s / SHARD_SCENES:.2f} s CPU a scene", flush=True)
+                print(
+                    f"{drawn} scenes, {rate:.2f} scenes/s, {cpu_s / SHARD_SCENES:.2f} s CPU a scene",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

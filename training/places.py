@@ -5,13 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from training.canvas import Canvas, Colour, mix, pick, smoothstep, unit, vary
-from training.landscapes import WALLS, draw_sky, draw_tree, draw_water
-from training.still_lifes import CLOTHS, WOODS, draw_vessel
+from training.grounds import draw_water
+from training.landscapes import draw_sky
+from training.palette import CLOTHS, WALLS, WOODS
+from training.trees import draw_tree
+from training.vessels import draw_vessel
 
 Point = tuple[float, float]
 
 
-def quad_grid(canvas: Canvas, corners: list[Point], columns: int, rows: int, colour: Colour, normal: Colour, *, fill: float, depth: float) -> None:
+def quad_grid(
+    canvas: Canvas,
+    corners: list[Point],
+    columns: int,
+    rows: int,
+    colour: Colour,
+    normal: Colour,
+    *,
+    fill: float,
+    depth: float,
+) -> None:
     """Lays a grid of windows inside a quadrilateral given as top left, top right, bottom right, bottom left."""
     tl, tr, br, bl = (np.asarray(c, np.float64) for c in corners)
 
@@ -23,9 +36,18 @@ def quad_grid(canvas: Canvas, corners: list[Point], columns: int, rows: int, col
     cover = np.zeros_like(canvas.xs)
     for row in range(rows):
         for col in range(columns):
-            u0, u1, v0, v1 = (col + gap) / columns, (col + 1 - gap) / columns, (row + gap) / rows, (row + 1 - gap) / rows
-            cover = np.maximum(cover, canvas.coverage([at(u0, v0), at(u1, v0), at(u1, v1), at(u0, v1)]))
-    tones = mix(colour, np.asarray(colour) * 0.5 + 0.35, smoothstep(-0.5, 1.5, canvas.fbm(12, octaves=2)))
+            u0, u1, v0, v1 = (
+                (col + gap) / columns,
+                (col + 1 - gap) / columns,
+                (row + gap) / rows,
+                (row + 1 - gap) / rows,
+            )
+            cover = np.maximum(
+                cover, canvas.coverage([at(u0, v0), at(u1, v0), at(u1, v1), at(u0, v1)])
+            )
+    tones = mix(
+        colour, np.asarray(colour) * 0.5 + 0.35, smoothstep(-0.5, 1.5, canvas.fbm(12, octaves=2))
+    )
     canvas.lay(cover, tones, normal, depth=depth)
 
 
@@ -34,26 +56,73 @@ def draw_city(canvas: Canvas) -> None:
     rng = canvas.rng
     ground = float(rng.uniform(0.68, 0.85))
     haze, sun = draw_sky(canvas, ground)
-    glass = pick(rng, ((0.15, 0.18, 0.23), (0.35, 0.45, 0.52), (0.95, 0.8, 0.45), (0.25, 0.24, 0.24)))
+    glass = pick(
+        rng, ((0.15, 0.18, 0.23), (0.35, 0.45, 0.52), (0.95, 0.8, 0.45), (0.25, 0.24, 0.24))
+    )
     count = int(rng.integers(4, 10))
     for i in range(count):
         near = (i + 1) / count
-        x, w, h = float(rng.uniform(-0.1, 0.95)), float(rng.uniform(0.1, 0.25)), float(rng.uniform(0.15, 0.62)) * (1.15 - 0.5 * near)
+        x, w, h = (
+            float(rng.uniform(-0.1, 0.95)),
+            float(rng.uniform(0.1, 0.25)),
+            float(rng.uniform(0.15, 0.62)) * (1.15 - 0.5 * near),
+        )
         wall = mix(pick(rng, WALLS), haze, 0.45 * (1 - near))
         turn, depth = w * float(rng.uniform(0.2, 0.5)), 0.9 - 0.3 * near
         drop = 0.03 * h / 0.4
-        front: list[Point] = [(x, ground - h), (x + w, ground - h), (x + w, ground + 0.02), (x, ground + 0.02)]
-        side: list[Point] = [(x + w, ground - h), (x + w + turn, ground - h + drop), (x + w + turn, ground + 0.01), (x + w, ground + 0.02)]
-        canvas.shade(canvas.polygon(front, wall, unit(np.float32([-0.4, 0, 0.9])), depth=depth), canvas.fbm(25), 0.05)
-        canvas.shade(canvas.polygon(side, wall * 0.72, unit(np.float32([0.85, 0, 0.5])), depth=depth), canvas.fbm(25), 0.05)
+        front: list[Point] = [
+            (x, ground - h),
+            (x + w, ground - h),
+            (x + w, ground + 0.02),
+            (x, ground + 0.02),
+        ]
+        side: list[Point] = [
+            (x + w, ground - h),
+            (x + w + turn, ground - h + drop),
+            (x + w + turn, ground + 0.01),
+            (x + w, ground + 0.02),
+        ]
+        canvas.shade(
+            canvas.polygon(front, wall, unit(np.float32([-0.4, 0, 0.9])), depth=depth),
+            canvas.fbm(25),
+            0.05,
+        )
+        canvas.shade(
+            canvas.polygon(side, wall * 0.72, unit(np.float32([0.85, 0, 0.5])), depth=depth),
+            canvas.fbm(25),
+            0.05,
+        )
         columns, rows = int(rng.integers(2, 5)), int(np.clip(h * 16, 2, 9))
-        quad_grid(canvas, front, columns, rows, mix(glass, haze, 0.4 * (1 - near)), unit(np.float32([-0.4, 0, 0.9])), fill=0.55, depth=depth)
-        quad_grid(canvas, side, 2, rows, mix(glass * 0.8, haze, 0.4 * (1 - near)), unit(np.float32([0.85, 0, 0.5])), fill=0.5, depth=depth)
+        quad_grid(
+            canvas,
+            front,
+            columns,
+            rows,
+            mix(glass, haze, 0.4 * (1 - near)),
+            unit(np.float32([-0.4, 0, 0.9])),
+            fill=0.55,
+            depth=depth,
+        )
+        quad_grid(
+            canvas,
+            side,
+            2,
+            rows,
+            mix(glass * 0.8, haze, 0.4 * (1 - near)),
+            unit(np.float32([0.85, 0, 0.5])),
+            fill=0.5,
+            depth=depth,
+        )
     if rng.random() < 0.4:
         draw_water(canvas, ground, haze, sun)
     else:
         alpha = np.clip((canvas.ys - ground) * canvas.px + 0.5, 0, 1)
-        canvas.lay(alpha, mix(pick(rng, ((0.4, 0.4, 0.41), (0.6, 0.57, 0.52))), haze, 0.15), (0, -0.85, 0.5), depth=0.6)
+        canvas.lay(
+            alpha,
+            mix(pick(rng, ((0.4, 0.4, 0.41), (0.6, 0.57, 0.52))), haze, 0.15),
+            (0, -0.85, 0.5),
+            depth=0.6,
+        )
         canvas.shade(alpha, canvas.fbm(20, stretch=4), 0.06)
         for x in rng.uniform(0, 1, int(rng.integers(0, 4))):
             draw_tree(canvas, float(x), ground + 0.06, float(rng.uniform(0.15, 0.35)))
@@ -65,11 +134,25 @@ def draw_street(canvas: Canvas) -> None:
     rng = canvas.rng
     vx, vy = float(rng.uniform(0.35, 0.65)), float(rng.uniform(0.4, 0.58))
     haze, _ = draw_sky(canvas, vy + 0.1)
-    ground = canvas.coverage([(-0.6, 1.3), (1.6, 1.3), (vx, vy)])
-    canvas.lay(ground, pick(rng, ((0.45, 0.44, 0.43), (0.6, 0.55, 0.48), (0.35, 0.35, 0.37))), (0, -0.85, 0.5), depth=np.clip(0.9 - (canvas.ys - vy), 0.2, 0.9))
+    ground = canvas.coverage([(vx - 1.86, vy + 1.51), (vx + 1.86, vy + 1.51), (vx, vy)])
+    canvas.lay(
+        ground,
+        pick(rng, ((0.45, 0.44, 0.43), (0.6, 0.55, 0.48), (0.35, 0.35, 0.37))),
+        (0, -0.85, 0.5),
+        depth=np.clip(0.9 - (canvas.ys - vy), 0.2, 0.9),
+    )
     canvas.shade(ground, canvas.fbm(18, stretch=3), 0.08)
+    end: list[Point] = [
+        (vx - 0.085, vy - 0.13),
+        (vx + 0.085, vy - 0.13),
+        (vx + 0.085, vy + 0.068),
+        (vx - 0.085, vy + 0.068),
+    ]
+    canvas.polygon(end, mix(pick(rng, WALLS), haze, 0.5), depth=0.92)
     for side in (-1, 1):
-        edges = np.sort(np.concatenate([[1.0, 0.12], rng.uniform(0.15, 0.9, int(rng.integers(2, 5)))]))
+        edges = np.sort(
+            np.concatenate([[1.0, 0.12], rng.uniform(0.15, 0.9, int(rng.integers(2, 5)))])
+        )
         for far, near in zip(edges[:-1], edges[1:], strict=True):
             wall, top, half = pick(rng, WALLS), float(rng.uniform(0.45, 1.1)), 0.62
 
@@ -80,8 +163,21 @@ def draw_street(canvas: Canvas) -> None:
             normal = unit(np.float32([-side * 0.85, 0, 0.5]))
             tone = mix(wall, haze, 0.5 * (1 - float(near)))
             depth = 0.9 - 0.5 * float(near)
-            canvas.shade(canvas.polygon(face, tone * (0.95 if side < 0 else 0.75), normal, depth=depth), canvas.fbm(22), 0.06)
-            quad_grid(canvas, [at(far, top * 0.92), at(near, top * 0.92), at(near, 0.12), at(far, 0.12)], int(rng.integers(1, 4)), int(rng.integers(2, 4)), tone * 0.35, normal, fill=0.5, depth=depth)
+            canvas.shade(
+                canvas.polygon(face, tone * (0.95 if side < 0 else 0.75), normal, depth=depth),
+                canvas.fbm(22),
+                0.06,
+            )
+            quad_grid(
+                canvas,
+                [at(far, top * 0.92), at(near, top * 0.92), at(near, 0.12), at(far, 0.12)],
+                int(rng.integers(1, 4)),
+                int(rng.integers(2, 4)),
+                tone * 0.35,
+                normal,
+                fill=0.5,
+                depth=depth,
+            )
     canvas.words.extend(("city", "street"))
 
 
@@ -89,24 +185,85 @@ def draw_room(canvas: Canvas) -> None:
     """Draws a room: floor, walls, a window with light, furniture."""
     rng = canvas.rng
     wall, floor = pick(rng, WALLS + CLOTHS), pick(rng, WOODS)
-    x0, x1, y0, y1 = float(rng.uniform(0.1, 0.3)), float(rng.uniform(0.7, 0.92)), float(rng.uniform(0.08, 0.22)), float(rng.uniform(0.6, 0.75))
+    x0, x1, y0, y1 = (
+        float(rng.uniform(0.1, 0.3)),
+        float(rng.uniform(0.7, 0.92)),
+        float(rng.uniform(0.08, 0.22)),
+        float(rng.uniform(0.6, 0.75)),
+    )
     canvas.lay(np.ones_like(canvas.xs), wall, depth=0.95)
-    canvas.polygon([(x0, y0), (x0, y1), (-0.35, 1.15), (-0.35, -0.2)], wall * 0.85, (0.85, 0, 0.5), depth=0.8)
-    canvas.polygon([(x1, y0), (x1, y1), (1.35, 1.15), (1.35, -0.2)], wall * 0.9, (-0.85, 0, 0.5), depth=0.8)
-    canvas.polygon([(x0, y0), (x1, y0), (1.35, -0.2), (-0.35, -0.2)], np.minimum(wall * 1.08, 1), (0, 0.8, 0.6), depth=0.8)
-    boards = canvas.polygon([(x0, y1), (x1, y1), (1.35, 1.15), (-0.35, 1.15)], floor, (0, -0.85, 0.5), depth=0.7)
+    canvas.polygon(
+        [(x0, y0), (x0, y1), (-0.35, 1.15), (-0.35, -0.2)], wall * 0.85, (0.85, 0, 0.5), depth=0.8
+    )
+    canvas.polygon(
+        [(x1, y0), (x1, y1), (1.35, 1.15), (1.35, -0.2)], wall * 0.9, (-0.85, 0, 0.5), depth=0.8
+    )
+    canvas.polygon(
+        [(x0, y0), (x1, y0), (1.35, -0.2), (-0.35, -0.2)],
+        np.minimum(wall * 1.08, 1),
+        (0, 0.8, 0.6),
+        depth=0.8,
+    )
+    boards = canvas.polygon(
+        [(x0, y1), (x1, y1), (1.35, 1.15), (-0.35, 1.15)], floor, (0, -0.85, 0.5), depth=0.7
+    )
     canvas.shade(boards, canvas.fbm(10, stretch=5), 0.1)
-    canvas.darken(0.3 * np.exp(-np.abs(canvas.ys - y1) * 18) + 0.15 * np.exp(-np.abs(canvas.ys - y0) * 18))
-    wx, ww, wy, wh = float(rng.uniform(x0 + 0.05, x1 - 0.25)), float(rng.uniform(0.12, 0.22)), float(rng.uniform(y0 + 0.04, 0.3)), float(rng.uniform(0.18, 0.28))
+    canvas.darken(
+        0.3 * np.exp(-np.abs(canvas.ys - y1) * 18) + 0.15 * np.exp(-np.abs(canvas.ys - y0) * 18)
+    )
+    wx, ww, wy, wh = (
+        float(rng.uniform(x0 + 0.05, x1 - 0.25)),
+        float(rng.uniform(0.12, 0.22)),
+        float(rng.uniform(y0 + 0.04, 0.3)),
+        float(rng.uniform(0.18, 0.28)),
+    )
     frame: list[Point] = [(wx, wy), (wx + ww, wy), (wx + ww, wy + wh), (wx, wy + wh)]
-    canvas.polygon([(wx - 0.015, wy - 0.015), (wx + ww + 0.015, wy - 0.015), (wx + ww + 0.015, wy + wh + 0.015), (wx - 0.015, wy + wh + 0.015)], (0.93, 0.92, 0.9), depth=0.94)
-    view = mix(pick(rng, ((0.75, 0.85, 0.95), (0.2, 0.25, 0.35), (0.95, 0.9, 0.75))), (0.4, 0.5, 0.3), smoothstep(wy + wh * 0.5, wy + wh, canvas.ys + 0.02 * canvas.fbm(8)))
-    quad_grid(canvas, frame, 2, int(rng.integers(1, 4)), (0.5, 0.5, 0.5), (0, 0, 1), fill=0.88, depth=0.96)
-    canvas.lay(np.clip(canvas.coverage(frame) - canvas.stroke_coverage([(wx + ww / 2, wy), (wx + ww / 2, wy + wh)], 0.012), 0, 1) * 0.85, view, depth=0.97, same=True)
+    canvas.polygon(
+        [
+            (wx - 0.015, wy - 0.015),
+            (wx + ww + 0.015, wy - 0.015),
+            (wx + ww + 0.015, wy + wh + 0.015),
+            (wx - 0.015, wy + wh + 0.015),
+        ],
+        (0.93, 0.92, 0.9),
+        depth=0.94,
+    )
+    view = mix(
+        pick(rng, ((0.75, 0.85, 0.95), (0.2, 0.25, 0.35), (0.95, 0.9, 0.75))),
+        (0.4, 0.5, 0.3),
+        smoothstep(wy + wh * 0.5, wy + wh, canvas.ys + 0.02 * canvas.fbm(8)),
+    )
+    quad_grid(
+        canvas, frame, 2, int(rng.integers(1, 4)), (0.5, 0.5, 0.5), (0, 0, 1), fill=0.88, depth=0.96
+    )
+    canvas.lay(
+        np.clip(
+            canvas.coverage(frame)
+            - canvas.stroke_coverage([(wx + ww / 2, wy), (wx + ww / 2, wy + wh)], 0.012),
+            0,
+            1,
+        )
+        * 0.85,
+        view,
+        depth=0.97,
+        same=True,
+    )
     canvas.words.extend(("room", "window"))
-    draw_box(canvas, float(rng.uniform(0.15, 0.5)), float(rng.uniform(0.82, 0.95)), float(rng.uniform(0.25, 0.4)), float(rng.uniform(0.1, 0.25)), pick(rng, WOODS + CLOTHS))
+    draw_box(
+        canvas,
+        float(rng.uniform(0.15, 0.5)),
+        float(rng.uniform(0.82, 0.95)),
+        float(rng.uniform(0.25, 0.4)),
+        float(rng.uniform(0.1, 0.25)),
+        pick(rng, WOODS + CLOTHS),
+    )
     if rng.random() < 0.6:
-        draw_vessel(canvas, float(rng.uniform(0.3, 0.6)), float(rng.uniform(0.66, 0.74)), float(rng.uniform(0.03, 0.06)))
+        draw_vessel(
+            canvas,
+            float(rng.uniform(0.3, 0.6)),
+            float(rng.uniform(0.66, 0.74)),
+            float(rng.uniform(0.03, 0.06)),
+        )
 
 
 def draw_box(canvas: Canvas, x: float, foot: float, w: float, h: float, colour: Colour) -> None:
@@ -117,8 +274,31 @@ def draw_box(canvas: Canvas, x: float, foot: float, w: float, h: float, colour: 
     canvas.darken(0.5 * np.exp(-(u * u + v * v) * 1.4))
     for face, share, normal in (
         ([(x, foot), (x + w, foot), (x + w, foot - h), (x, foot - h)], 0.9, (-0.3, 0, 0.95)),
-        ([(x + w, foot), (x + w + turn, foot - lift), (x + w + turn, foot - h - lift), (x + w, foot - h)], 0.65, (0.85, 0, 0.5)),
-        ([(x, foot - h), (x + w, foot - h), (x + w + turn, foot - h - lift), (x + turn, foot - h - lift)], 1.08, (0, -0.9, 0.4)),
+        (
+            [
+                (x + w, foot),
+                (x + w + turn, foot - lift),
+                (x + w + turn, foot - h - lift),
+                (x + w, foot - h),
+            ],
+            0.65,
+            (0.85, 0, 0.5),
+        ),
+        (
+            [
+                (x, foot - h),
+                (x + w, foot - h),
+                (x + w + turn, foot - h - lift),
+                (x + turn, foot - h - lift),
+            ],
+            1.08,
+            (0, -0.9, 0.4),
+        ),
     ):
-        alpha = canvas.polygon(face, np.minimum(vary(rng, colour, 0.01) * share, 1), normal, depth=0.55 if share < 1 else 0.56)
+        alpha = canvas.polygon(
+            face,
+            np.minimum(vary(rng, colour, 0.01) * share, 1),
+            normal,
+            depth=0.55 if share < 1 else 0.56,
+        )
         canvas.shade(alpha, canvas.fbm(14, stretch=3), 0.05)

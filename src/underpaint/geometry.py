@@ -106,7 +106,7 @@ def padded(size: Size, *, multiple: int, minimum: int) -> Size:
 
 
 def centred(size: Size, outer: Size) -> Padding:
-    """The padding that puts ``size`` in the middle of ``outer``; an odd pixel goes right or below."""
+    """The padding that centres ``size`` in ``outer``; an odd pixel goes right or below."""
     spare_x, spare_y = outer.width - size.width, outer.height - size.height
     left, top = spare_x // 2, spare_y // 2
     return Padding(left, top, spare_x - left, spare_y - top)
@@ -115,8 +115,8 @@ def centred(size: Size, outer: Size) -> Padding:
 def fit_box(source: Size, target: Size, fit: Fit) -> Placement:
     """How ``source`` is shown in ``target``.
 
-    ``cover`` fills the target with the largest centred part of its shape; ``contain`` shows the whole
-    source and leaves padding; ``stretch`` fills the target with the whole and changes its shape.
+    ``cover`` fills the target with the largest centred part of its shape; ``contain`` shows the
+    whole source and leaves padding; ``stretch`` fills the target and changes the source's shape.
     """
     whole = Box(0, 0, *source)
     if fit == "contain":

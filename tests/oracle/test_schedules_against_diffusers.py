@@ -17,6 +17,9 @@ from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepSchedu
 
 from underpaint.levels import FlowSchedule, TableSchedule, ladder, read_schedule
 
+# diffusers 0.42 under NumPy 2: nothing of ours
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 TABLES: dict[str, dict[str, Any]] = {
     "linear": {"beta_schedule": "linear"},
     "linear-500": {"beta_schedule": "linear", "beta_end": 0.03, "num_train_timesteps": 500},

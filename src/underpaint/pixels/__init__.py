@@ -1,7 +1,7 @@
 """Pictures between files, arrays and tensors: reading, framing, encoding and saving."""
 
 from underpaint.pixels.encoding import encode, encoding_notices, suffix_of
-from underpaint.pixels.framing import Frame, frame, own_pixels, unframe
+from underpaint.pixels.framing import Frame, frame, own_pixels, to_image, unframe
 from underpaint.pixels.metadata import read_metadata
 from underpaint.pixels.reading import LIMIT_PX, Picture, Source, read
 from underpaint.pixels.saving import check_destination, write_atomically
@@ -19,6 +19,7 @@ __all__ = [
     "read",
     "read_metadata",
     "suffix_of",
+    "to_image",
     "unframe",
     "write_atomically",
 ]

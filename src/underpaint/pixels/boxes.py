@@ -2,20 +2,22 @@
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from underpaint.geometry import Size
 from underpaint.pixels.contents import (
     CUT_SHORT,
     DAMAGED,
-    LONGEST_TEXT_BYTES,
     Contents,
     UnreadableError,
     check_size,
+    check_text,
 )
 
 _MOST_BOXES = 10_000
 _EXTENT = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{8})", re.DOTALL)
+_EXIF_ITEM = re.compile(rb"infe(?:\x02.{5}|\x03.{7}).{2}(Exif)", re.DOTALL)
 _AV1 = re.compile(rb"av1C.{2}(.)", re.DOTALL)
 _HEVC = re.compile(rb"hvcC.{17}(.)", re.DOTALL)
 
@@ -26,11 +28,24 @@ def read_boxes(stream: BinaryIO, length: int, limit_px: int) -> Contents:
     Raises:
         UnreadableError: The file is cut short, damaged or too large.
     """
+    meta, hidden = b"", ()
+    for kind, start, box_bytes in _boxes(stream, length):
+        if kind == b"meta":
+            check_text(box_bytes)
+            stream.seek(start)
+            meta += stream.read(box_bytes)
+            hidden = hidden or _exif_hidden(meta, start, length)
+    for extent in _EXTENT.findall(meta):
+        check_size(Size(*struct.unpack(">II", extent)), limit_px)
+    return Contents(depth=_depth(meta), parts_without_exif=hidden)
+
+
+def _boxes(stream: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int]]:
+    """Each outermost box's kind, where it starts and how long it is."""
     at = 0
-    meta = b""
     for _ in range(_MOST_BOXES):
         if at == length:
-            break
+            return
         stream.seek(at)
         header = stream.read(16)
         if len(header) < 8:
@@ -44,18 +59,18 @@ def read_boxes(stream: BinaryIO, length: int, limit_px: int) -> Contents:
             raise UnreadableError(DAMAGED)
         if at + box_bytes > length:
             raise UnreadableError(CUT_SHORT)
-        if kind == b"meta":
-            if box_bytes > LONGEST_TEXT_BYTES:
-                raise UnreadableError(DAMAGED)
-            stream.seek(at)
-            meta += stream.read(box_bytes)
+        yield kind, at, box_bytes
         at += box_bytes
-    else:
-        raise UnreadableError(DAMAGED)
-    sizes = [Size(*struct.unpack(">II", found)) for found in _EXTENT.findall(meta)]
-    for size in sizes:
-        check_size(size, limit_px)
-    return Contents(depth=_depth(meta))
+    raise UnreadableError(DAMAGED)
+
+
+def _exif_hidden(meta: bytes, start: int, length: int) -> tuple[bytes | tuple[int, int], ...]:
+    """The file with its EXIF item given a kind that no reader knows."""
+    item = _EXIF_ITEM.search(meta)
+    if item is None:
+        return ()
+    at = start + item.start(1)
+    return (0, at), b"skip", (at + 4, length - at - 4)
 
 
 def _depth(meta: bytes) -> int:

@@ -1,7 +1,7 @@
 """From any mode, depth and profile to 8-bit sRGB and alpha."""
 
 import io
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 _DEEP_GREY = {"I;16", "I;16L", "I;16B", "I;16N"}
 _PROFILE_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab "}
 
-# Relative colorimetric with black-point compensation is what browsers and editors show: colours that
-# sRGB holds stay exact, and the black of paper becomes the black of the screen.
+# Relative colorimetric with black-point compensation is what browsers and editors show: colours
+# that sRGB holds stay exact, and the black of paper becomes the black of the screen.
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
@@ -28,8 +28,7 @@ BAD_PROFILE = Notice(
 
 def srgb_profile() -> bytes:
     """The ICC profile that results are tagged with; the same bytes at every call."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    made = bytearray(profile)
+    made = bytearray(_standard("sRGB").tobytes())
     made[24:36] = bytes(12)  # the moment of its making (ICC.1:2022, 7.2.8)
     return bytes(made)
 
@@ -54,11 +53,14 @@ def to_srgb(
         converted = _by_profile(base, icc)
         base, notices = (base, (BAD_PROFILE,)) if converted is None else (converted, ())
     if base.mode == "LAB":
-        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        base = _converted(base, lab)
+        base = _converted(base, _standard("LAB"))
     if base.mode != "RGB":
         base = base.convert("RGB")
     return np.array(base), None if alpha is None else np.array(alpha), notices
+
+
+def _standard(space: Literal["sRGB", "LAB"]) -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(cast("Any", ImageCms).createProfile(space))
 
 
 def _split(
@@ -71,6 +73,15 @@ def _split(
         raise UnreadableError(
             "its pixels are 32-bit numbers without a known white; export it with 8 or 16 bits"
         )
+    try:
+        return _split_by_mode(image)
+    except ValueError as error:
+        raise UnreadableError(
+            f"its pixels are of the mode {image.mode}, which is not read; convert it to RGB"
+        ) from error
+
+
+def _split_by_mode(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         rgba = image.convert("RGBA")
         alpha = rgba.getchannel("A")
@@ -93,7 +104,7 @@ def _by_profile(base: Image.Image, icc: bytes) -> Image.Image | None:
     """The picture in sRGB, or None where the profile cannot be used for it."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        space = cast("Any", profile.profile).xcolor_space
+        space = cast("Any", profile).profile.xcolor_space
         if base.mode == "L" and space == "RGB ":
             base = base.convert("RGB")
         if _PROFILE_SPACES[base.mode] != space:
@@ -122,7 +133,7 @@ def _changes_nothing(profile: ImageCms.ImageCmsProfile, mode: str) -> bool:
 
 
 def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    srgb = _standard("sRGB")
     transform = ImageCms.buildTransform(profile, srgb, image.mode, "RGB", _INTENT, _FLAGS)
     made = ImageCms.applyTransform(image, transform)
     if made is None:

@@ -1,15 +1,20 @@
 """What a picture file says of itself before any pixel is decoded."""
 
 import io
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from itertools import accumulate
+from typing import TYPE_CHECKING, BinaryIO
 
 from underpaint.geometry import Size
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 # Real profiles are a few KiB; the largest printers' tables in common use are about 3 MiB.
 LONGEST_PROFILE_BYTES = 4 << 20
-# A node graph that other tools store beside a picture may reach a few MiB; a recipe stays under one.
+# A node graph that other tools store beside a picture may reach a few MiB; a recipe stays below.
 LONGEST_TEXT_BYTES = 8 << 20
 
 CUT_SHORT = "the file is cut short; fetch or export it anew"
@@ -32,7 +37,8 @@ class Contents:
         exif: The EXIF block, from its byte-order mark on.
         xmp: The XMP packet.
         infotext: The text stored under PNG's key ``parameters``.
-        parts: What a decoder needs, as bytes or as (start, length) of the file; empty for all of it.
+        parts: What a decoder needs, as bytes or as (start, length) in the file; empty for all.
+        parts_without_exif: The same, with an EXIF block hidden that the decoder may refuse (AVIF).
         whole: False where a JPEG ends without its end marker.
         every_scan: Whether every coefficient has been announced in full (JPEG).
         progressive: Whether later scans refine earlier ones (JPEG).
@@ -45,6 +51,7 @@ class Contents:
     xmp: bytes | None = None
     infotext: str | None = None
     parts: tuple[bytes | tuple[int, int], ...] = ()
+    parts_without_exif: tuple[bytes | tuple[int, int], ...] = ()
     whole: bool = True
     every_scan: bool = True
     progressive: bool = False
@@ -84,37 +91,41 @@ class Spliced(io.RawIOBase):
     def __init__(self, stream: BinaryIO, parts: Sequence[bytes | tuple[int, int]]) -> None:
         self._stream = stream
         self._parts = parts
-        self._lengths = [p[1] if isinstance(p, tuple) else len(p) for p in parts]
+        lengths = (part[1] if isinstance(part, tuple) else len(part) for part in parts)
+        self._ends = list(accumulate(lengths))
         self._at = 0
 
     def readable(self) -> bool:
+        """True."""
         return True
 
     def seekable(self) -> bool:
+        """True."""
         return True
 
     def tell(self) -> int:
+        """The position in the joined parts."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: sum(self._lengths)}[whence]
+        """The new position in the joined parts."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._ends[-1]}[whence]
         self._at = max(0, base + offset)
         return self._at
 
-    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] -- the stub's Buffer has no length
-        wanted = memoryview(buffer).cast("B")
-        start = 0
-        for part, length in zip(self._parts, self._lengths, strict=True):
-            if self._at < start + length:
-                offset = self._at - start
-                size = min(len(wanted), length - offset)
-                if isinstance(part, bytes):
-                    found = part[offset : offset + size]
-                else:
-                    self._stream.seek(part[0] + offset)
-                    found = self._stream.read(size)
-                wanted[: len(found)] = found
-                self._at += len(found)
-                return len(found)
-            start += length
-        return 0
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """How many bytes were put into the buffer; 0 at the end."""
+        index = bisect_right(self._ends, self._at)
+        if index == len(self._parts):
+            return 0
+        wanted, part = memoryview(buffer).cast("B"), self._parts[index]
+        left = self._ends[index] - self._at
+        size = min(len(wanted), left)
+        if isinstance(part, tuple):
+            self._stream.seek(part[0] + part[1] - left)
+            found = self._stream.read(size)
+        else:
+            found = part[len(part) - left :][:size]
+        wanted[: len(found)] = found
+        self._at += len(found)
+        return len(found)

@@ -3,7 +3,7 @@
 import io
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -46,6 +46,12 @@ _TRUNCATED = Notice(
     "truncated", "the JPEG ends before its end marker; what is missing was filled by the decoder"
 )
 
+BAD_EXIF = Notice(
+    "bad-exif",
+    "the picture's EXIF block is damaged or names an impossible orientation; it was ignored and the "
+    "picture taken as it is stored",
+)
+
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _ORIENTATION = 258, 262, 274
 _SUBFILE, _DNG_VERSION = 254, 50706
 
@@ -82,6 +88,8 @@ def decode(kind: Kind, stream: BinaryIO, contents: Contents, limit_px: int) -> D
             return _heic(stream, contents, limit_px)
         if kind == "TIFF":
             return _tiff(stream, limit_px)
+        if kind == "AVIF" and contents.parts_without_exif:
+            return _avif(stream, contents, limit_px)
         return _plain(kind, stream, contents, limit_px)
     except UnreadableError:
         raise
@@ -108,10 +116,22 @@ def _plain(kind: Kind, stream: BinaryIO, contents: Contents, limit_px: int) -> D
     if more:
         notices.append(_FIRST_FRAME)
     if contents.depth > 8:
-        notices.append(_at_8_bits(contents.depth))
+        notices.append(at_8_bits(contents.depth))
     icc = contents.icc if contents.icc is not None else image.info.get("icc_profile")
     exif = contents.exif or image.info.get("exif")
     return Decoded(image, icc, exif, tuple(notices))
+
+
+def _avif(stream: BinaryIO, contents: Contents, limit_px: int) -> Decoded:
+    """An AVIF with an EXIF block: libavif refuses the whole picture where that is malformed."""
+    try:
+        return _plain("AVIF", stream, contents, limit_px)
+    except UnreadableError:
+        raise
+    except Exception:  # noqa: BLE001 -- decoders raise almost anything; the second try decides
+        hidden = replace(contents, parts=contents.parts_without_exif)
+        decoded = _plain("AVIF", stream, hidden, limit_px)
+        return replace(decoded, notices=(BAD_EXIF, *decoded.notices))
 
 
 def _pixels_alone(stream: BinaryIO, contents: Contents, tail: bytes) -> BinaryIO:
@@ -167,11 +187,9 @@ def _tiff(stream: BinaryIO, limit_px: int) -> Decoded:
         raise UnreadableError(RAW)
     notices = [_FIRST_FRAME] if image.is_animated else []
     if depth > 8:
-        notices.append(_at_8_bits(depth))
+        notices.append(at_8_bits(depth))
     if tags.get(_ORIENTATION, 1) not in range(1, 9):
-        notices.append(
-            Notice("bad-exif", "the picture names an impossible orientation; it was ignored")
-        )
+        notices.append(BAD_EXIF)
     inverted = tags.get(_PHOTOMETRIC) == 0 and depth > 8
     icc = image.info.get("icc_profile")
     image.load()  # turns the picture upright as well
@@ -187,16 +205,17 @@ def _heic(stream: BinaryIO, contents: Contents, limit_px: int) -> Decoded:
             "pip install 'underpaint[heif]', or export it as JPEG"
         ) from error
     stream.seek(0)
-    # libheif turns the picture upright itself.
+    # libheif turns the picture upright itself, and the plugin then says so in the EXIF block.
     image = _opened(cast("Any", pillow_heif).HeifImageFile, stream, limit_px)
     notices = [_FIRST_FRAME] if cast("Any", image).is_animated else []
     if contents.depth > 8:
-        notices.append(_at_8_bits(contents.depth))
+        notices.append(at_8_bits(contents.depth))
     image.load()
-    return Decoded(image, image.info.get("icc_profile"), None, tuple(notices))
+    return Decoded(image, image.info.get("icc_profile"), image.info.get("exif"), tuple(notices))
 
 
-def _at_8_bits(depth: int) -> Notice:
+def at_8_bits(depth: int) -> Notice:
+    """The notice that a deeper picture is read at 8 bits a channel."""
     return Notice(
         "bit-depth", f"the picture has {depth} bits a channel; it was read at 8, all that is used"
     )

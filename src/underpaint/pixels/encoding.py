@@ -24,7 +24,7 @@ _JPEG_INFOTEXT_BYTES = _SEGMENT_BYTES - 100  # less the EXIF around it
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
-    """The ending of a file's name that decides its format: ``.png``, ``.jpg``, ``.jpeg`` …
+    """The ending of a file's name that decides its format, in lower case.
 
     Raises:
         OutputError: No picture is written under that ending.

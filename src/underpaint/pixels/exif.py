@@ -6,7 +6,7 @@ from typing import NamedTuple
 _ORIENTATION = 0x0112
 _EXIF_FOLDER = 0x8769
 _USER_COMMENT = 0x9286
-PREFIX = b"Exif\0\0"  # before the block in a JPEG, and in some WebP files
+PREFIX = b"Exif\0\0"  # stands before the block in a JPEG, and by habit elsewhere
 _UNICODE = b"UNICODE\0"
 _ASCII = b"ASCII\0\0\0"
 _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4}  # bytes of a value by its type; others are not read
@@ -34,6 +34,7 @@ def number(exif: bytes, tag: int) -> int | None:
     Raises:
         ValueError: The block is malformed.
     """
+    exif = exif.removeprefix(PREFIX)
     order, start = _opened(exif)
     entry = _folder(exif, order, start).get(tag)
     if entry is None:
@@ -46,6 +47,7 @@ def number(exif: bytes, tag: int) -> int | None:
 
 def user_comment(exif: bytes) -> str | None:
     """The text that a picture's maker left in ``UserComment``, or None."""
+    exif = exif.removeprefix(PREFIX)
     try:
         order, _ = _opened(exif)
         inner = number(exif, _EXIF_FOLDER)

@@ -50,10 +50,10 @@ def frame(
 ) -> tuple[Tensor, Frame]:
     """The picture as the network's tensor ``[3, H, W]``, float32, −1…1, and the way back.
 
-    The picture is fitted into ``target`` (default: its own size), resized once to ``work`` (default:
-    the target) and mirrored outwards to ``minimum`` and to a ``multiple``; it is never warped, except by
-    ``fit="stretch"`` or a ``work`` of another shape than the target. Transparent pixels take the
-    colours of their visible neighbours, so that nothing hidden under them reaches the network.
+    The picture is fitted into ``target`` (default: its own size), resized once to ``work``
+    (default: the target) and mirrored outwards to ``minimum`` and to a ``multiple``. It is never
+    warped, except by ``fit="stretch"`` or a ``work`` of another shape than the target. Transparent
+    pixels take the colours of their visible neighbours: nothing hidden reaches the network.
     """
     target = target or picture.size
     work = work or target
@@ -63,7 +63,7 @@ def frame(
     rgb = composited_on_its_own_colours(np.asarray(image))
     around = _sum(placed.padding, made.margin)
     mirrored = _mirrored(rgb, around)
-    x = torch.from_numpy(mirrored).permute(2, 0, 1).to(torch.float32)
+    x = torch.as_tensor(mirrored).permute(2, 0, 1).to(torch.float32)
     return (x / 127.5 - 1).contiguous(), made
 
 
@@ -77,14 +77,19 @@ def unframe(x: Tensor, frame: Frame, picture: Picture) -> Image.Image:
     """
     margin, (width, height) = frame.margin, frame.work
     inner = x[:, margin.top : margin.top + height, margin.left : margin.left + width]
-    scaled = (inner.detach().to("cpu", torch.float32) + 1) * 127.5
-    rgb = scaled.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-    image = Image.fromarray(np.ascontiguousarray(rgb))
+    image = to_image(inner)
     if frame.work != frame.target:
         image = image.resize(frame.target, _FILTER)
     if picture.alpha is not None:
         image.putalpha(_alpha(picture.alpha, fit_box(frame.own, frame.target, frame.fit)))
     return image
+
+
+def to_image(x: Tensor) -> Image.Image:
+    """The ``RGB`` picture of a tensor ``[3, H, W]``, −1…1; what lies beyond is clipped."""
+    scaled = (x.detach().to("cpu", torch.float32) + 1) * 127.5
+    rgb = scaled.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0)
+    return Image.fromarray(np.asarray(rgb.contiguous()))
 
 
 def own_pixels(picture: Picture, target: Size | None = None, fit: Fit = "cover") -> Image.Image:

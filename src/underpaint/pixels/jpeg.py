@@ -35,7 +35,7 @@ _BARE = {0x01, 0xD8, *range(0xD0, 0xD8)}
 
 _MOST_SCANS = 100  # usual encoders write 10; each one costs a pass over the whole picture
 _MOST_SEGMENTS = 20_000
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _BLOCK_BYTES = 1 << 16
 
 

@@ -8,7 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from underpaint.pixels import exif
 from underpaint.pixels.boxes import read_boxes
 from underpaint.pixels.colour import to_srgb
 from underpaint.pixels.contents import Contents, UnreadableError, check_size
-from underpaint.pixels.decoding import Decoded, decode
+from underpaint.pixels.decoding import BAD_EXIF, Decoded, at_8_bits, decode
 from underpaint.pixels.jpeg import read_jpeg
 from underpaint.pixels.png import read_png
 from underpaint.pixels.sniffing import HEAD_BYTES, WHAT_IS_READ, Kind, sniff
@@ -48,14 +48,14 @@ class Picture:
         rgb: ``[H, W, 3]``, read-only.
         alpha: ``[H, W]``, 255 is opaque, read-only; None where the source has no alpha channel.
         name: The file's name without its folder.
-        sha256: Of the file's bytes.
+        sha256: Of the file's bytes, or of the upright pixels where there is no file.
         notices: What a person should know about how it was read.
     """
 
     rgb: Bytes
     alpha: Bytes | None = None
     name: str | None = None
-    sha256: str | None = None
+    sha256: str = ""
     notices: tuple[Notice, ...] = ()
 
     @property
@@ -159,7 +159,8 @@ def _from_pillow(image: Image.Image, limit_px: int) -> Picture:
         image.load()
     except Exception as error:  # the plugins raise almost anything on damaged bytes
         raise UnreadableError(f"it is damaged ({error}); export it anew") from error
-    decoded = Decoded(image, icc=image.info.get("icc_profile"), exif=image.info.get("exif"))
+    notices = (at_8_bits(16),) if image.mode.startswith("I;16") else ()
+    decoded = Decoded(image, image.info.get("icc_profile"), image.info.get("exif"), notices)
     return _picture(decoded)
 
 
@@ -179,7 +180,7 @@ def _from_array(array: NDArray[np.uint8], limit_px: int) -> Picture:
     return _frozen(rgb, alpha, notices=())
 
 
-def _picture(decoded: Decoded, *, name: str | None = None, sha256: str | None = None) -> Picture:
+def _picture(decoded: Decoded, *, name: str | None = None, sha256: str = "") -> Picture:
     """The decoded picture in sRGB, upright, with the notices of every step."""
     rgb, alpha, ignored = to_srgb(
         decoded.image, decoded.icc, full_scale=decoded.full_scale, inverted=decoded.inverted
@@ -187,13 +188,7 @@ def _picture(decoded: Decoded, *, name: str | None = None, sha256: str | None = 
     turn = exif.orientation(decoded.exif) if decoded.exif else 1
     notices = [*decoded.notices, *ignored]
     if turn is None:
-        notices.append(
-            Notice(
-                "bad-exif",
-                "the picture's EXIF block is damaged or names an impossible orientation; it was "
-                "ignored and the picture taken as it is stored",
-            )
-        )
+        notices.append(BAD_EXIF)
     return _frozen(
         _upright(rgb, turn or 1),
         None if alpha is None else _upright(alpha, turn or 1),
@@ -208,7 +203,7 @@ def _frozen(
     alpha: Bytes | None,
     *,
     name: str | None = None,
-    sha256: str | None = None,
+    sha256: str = "",
     notices: tuple[Notice, ...],
 ) -> Picture:
     rgb = np.array(rgb, order="C")
@@ -223,7 +218,15 @@ def _frozen(
                     "every pixel of the picture is transparent; it is painted as plain white",
                 ),
             )
-    return Picture(rgb, alpha, name, sha256, notices)
+    return Picture(rgb, alpha, name, sha256 or _pixels_sha256(rgb, alpha), notices)
+
+
+def _pixels_sha256(rgb: Bytes, alpha: Bytes | None) -> str:
+    digest = hashlib.sha256(str(rgb.shape).encode())
+    digest.update(rgb.data)
+    if alpha is not None:
+        digest.update(alpha.data)
+    return digest.hexdigest()
 
 
 def _upright(pixels: Bytes, orientation: int) -> Bytes:
@@ -237,8 +240,13 @@ def _upright(pixels: Bytes, orientation: int) -> Bytes:
     return pixels
 
 
-def _as_path(source: str | os.PathLike[str]) -> str:
-    path = os.fspath(source)
+def _as_path(source: object) -> str:
+    if not isinstance(source, str | os.PathLike):
+        raise UnreadableError(
+            f"it is {type(source).__name__}, and a picture is given as a path, bytes, a Pillow "
+            "image or an array"
+        )
+    path = os.fsdecode(cast("str | os.PathLike[str]", source))
     if path.startswith(("http://", "https://", "data:", "file:")):
         raise UnreadableError("it is an address and only files are read; download it first")
     return path
@@ -266,5 +274,5 @@ def shown(source: Source) -> str:
         return "the Pillow image"
     if isinstance(source, bytes):
         return "the picture given as bytes"
-    text = ascii(os.fspath(source)) if not str(source).isprintable() else repr(str(source))
+    text = repr(source if isinstance(source, str) else str(source))
     return text if len(text) <= 200 else f"{text[:80]}…{text[-100:]}"

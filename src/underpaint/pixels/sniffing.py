@@ -21,6 +21,7 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
 )
+_BITMAP_HEADERS = {12, 40, 52, 56, 64, 108, 124}  # bytes; one for each version of the format
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 _AVIF = {b"avif", b"avis"}
 
@@ -65,7 +66,7 @@ def sniff(head: bytes) -> Kind:
             return kind
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
-    if head[:2] == b"BM" and head[6:10] == bytes(4):
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
         return "BMP"
     if head[4:8] == b"ftyp":
         return _by_brand(head)

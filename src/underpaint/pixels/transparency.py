@@ -1,8 +1,8 @@
 """What a network is shown where a picture is transparent."""
 
 import numpy as np
-from numpy.typing import NDArray
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import avg_pool2d, interpolate
 
 from underpaint.pixels.reading import Bytes
@@ -23,16 +23,15 @@ def composited_on_its_own_colours(pixels: Bytes) -> Bytes:
     if alpha.min() == 1:
         return np.ascontiguousarray(pixels[..., :3])
     rgb = pixels[..., :3].astype(np.float32)
-    spread = _spread(rgb * alpha, alpha)
+    spread = _spread(np.concatenate([rgb * alpha, alpha], axis=2))
     return np.rint(rgb * alpha + spread * (1 - alpha)).clip(0, 255).astype(np.uint8)
 
 
 def _spread(
-    premultiplied: NDArray[np.float32],
-    alpha: NDArray[np.float32],
-) -> NDArray[np.float32]:
+    premultiplied: NDArray[np.floating],
+) -> NDArray[np.floating]:
     """Each pixel's colour from the finest level of a pyramid where something is visible."""
-    x = torch.from_numpy(np.concatenate([premultiplied, alpha], axis=2)).permute(2, 0, 1)[None]
+    x = torch.as_tensor(premultiplied, dtype=torch.float32).permute(2, 0, 1)[None]
     levels = [x]
     while max(levels[-1].shape[-2:]) > 1:  # pull: average what is visible
         levels.append(avg_pool2d(levels[-1], 2, ceil_mode=True))

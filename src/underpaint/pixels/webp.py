@@ -12,7 +12,6 @@ from underpaint.pixels.contents import (
     check_size,
     check_text,
 )
-from underpaint.pixels.exif import PREFIX as EXIF_PREFIX
 
 _MOST_CHUNKS = 100_000
 _ASIDE = {b"EXIF", b"XMP ", b"ICCP"}
@@ -54,7 +53,7 @@ def read_webp(stream: BinaryIO, length: int, limit_px: int) -> Contents:
     return Contents(
         more_frames=frames > 1,
         icc=found.get(b"ICCP"),
-        exif=found.get(b"EXIF", b"").removeprefix(EXIF_PREFIX) or None,
+        exif=found.get(b"EXIF"),
         xmp=found.get(b"XMP "),
     )
 
