@@ -64,7 +64,7 @@ def draw_dead_leaves(canvas: Canvas) -> None:
                 depth=depth,
             )
         else:
-            line = np.cumsum(rng.normal(0, r * 0.5, (6, 2)), 0) + (x, y)
+            line = np.cumsum(rng.normal(0, r * 0.5, (6, 2)), 0) + np.array([x, y])
             canvas.lay(canvas.stroke_coverage(line, r * 0.12), colour, depth=depth)
     canvas.words.append("abstract")
 

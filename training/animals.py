@@ -7,7 +7,6 @@ import numpy as np
 from training.backdrops import draw_backdrop
 from training.canvas import (
     Canvas,
-    Colour,
     Plane,
     flow_texture,
     mix,
@@ -103,11 +102,11 @@ def draw_animal(canvas: Canvas) -> None:
         normals_of(height.astype(np.float32), canvas.px * r),
         depth=0.45,
     )
-    draw_muzzle(canvas, u, v, alpha, dark)
+    draw_muzzle(canvas, u, v, alpha)
     canvas.words.extend(("animal", "cat" if pointed else "dog"))
 
 
-def draw_muzzle(canvas: Canvas, u: Plane, v: Plane, alpha: Plane, dark: Colour) -> None:
+def draw_muzzle(canvas: Canvas, u: Plane, v: Plane, alpha: Plane) -> None:
     """Paints eyes, nose, mouth and whiskers in head coordinates."""
     rng = canvas.rng
     iris = pick(rng, ((0.75, 0.65, 0.2), (0.45, 0.6, 0.3), (0.3, 0.18, 0.08), (0.4, 0.55, 0.65)))

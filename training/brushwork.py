@@ -57,8 +57,8 @@ def plan_strokes(guide: Plane, normal: Plane, rng: np.random.Generator) -> Brush
     spots, widths = [np.zeros((1, 2), np.float32)], [np.ones(1, np.float32)]
     grey = guide @ np.float32([0.3, 0.59, 0.11])
     first = 1
-    for width, aspect, needs in layers:
-        width = width * coarse
+    for relative, aspect, needs in layers:
+        width = relative * coarse
         seen = cv2.GaussianBlur(guide, (0, 0), width / 3)
         step = width * 0.62
         grid = np.stack(
@@ -85,11 +85,11 @@ def plan_strokes(guide: Plane, normal: Plane, rng: np.random.Generator) -> Brush
             cv2.polylines(
                 owner,
                 [path],
-                False,
-                first + i,
-                max(2, round(width * FINENESS * (0.75 + 0.5 * ((i * 7) % 11) / 11))),
-                cv2.LINE_8,
-                4,
+                isClosed=False,
+                color=first + i,
+                thickness=max(2, round(width * FINENESS * (0.75 + 0.5 * ((i * 7) % 11) / 11))),
+                lineType=cv2.LINE_8,
+                shift=4,
             )
         first += len(start)
         spots.append(start)

@@ -154,7 +154,16 @@ class Canvas:
         """Returns the antialiased coverage of a world polyline of a world width."""
         mask = np.zeros((self.size_px, self.size_px), np.uint8)
         path = np.round(np.clip(self.to_pixels(points), -4000, 4000) * 16).astype(np.int32)
-        cv2.polylines(mask, [path], False, 255, max(1, round(width * self.px)), cv2.LINE_AA, 4)
+        wide_px = max(1, round(width * self.px))
+        cv2.polylines(
+            mask,
+            [path],
+            isClosed=False,
+            color=255,
+            thickness=wide_px,
+            lineType=cv2.LINE_AA,
+            shift=4,
+        )
         return mask.astype(np.float32) / 255
 
     def lay(
@@ -176,8 +185,8 @@ class Canvas:
         box = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
         a = alpha[box][..., None]
         for plane, value in ((self.albedo, colour), (self.normal, normal)):
-            value = np.asarray(value, np.float32)
-            plane[box] += a * ((value[box] if value.ndim == 3 else value) - plane[box])
+            paint = np.asarray(value, np.float32)
+            plane[box] += a * ((paint[box] if paint.ndim == 3 else paint) - plane[box])
         inside = alpha[box] > 0.5
         distance = depth[box] if isinstance(depth, np.ndarray) else np.float32(depth)
         self.depth[box] = np.where(inside, distance, self.depth[box])

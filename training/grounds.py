@@ -11,7 +11,7 @@ from training.palette import GROUNDS, ROCKS
 UP = (0.0, -0.85, 0.53)
 
 
-def draw_water(canvas: Canvas, shore: float, haze: Colour, sun: Colour) -> None:
+def draw_water(canvas: Canvas, shore: float, sun: Colour) -> None:
     """Lays water that mirrors what stands above the shore, broken by ripples."""
     rng, size = canvas.rng, canvas.size_px
     alpha = np.clip((canvas.ys - shore) * canvas.px + 0.5, 0, 1)

@@ -24,7 +24,7 @@ def draw_landscape(canvas: Canvas) -> None:
         draw_hills(canvas, horizon, haze)
     if wet:
         shore = horizon + float(rng.uniform(0.02, 0.08))
-        draw_water(canvas, shore, haze, sun)
+        draw_water(canvas, shore, sun)
         if rng.random() < 0.5:
             draw_meadow(canvas, float(rng.uniform(0.8, 0.95)), slope=float(rng.normal(0, 0.15)))
         if rng.random() < 0.5:

@@ -14,8 +14,9 @@ from training.animals import draw_animal
 from training.canvas import Canvas, Plane, unit
 from training.flowers import draw_flowers
 from training.landscapes import draw_landscape
-from training.places import draw_city, draw_room, draw_street
+from training.places import draw_city, draw_street
 from training.portraits import draw_portrait
+from training.rooms import draw_room
 from training.still_lifes import draw_still_life
 
 KINDS: tuple[tuple[Callable[[Canvas], None], float], ...] = (

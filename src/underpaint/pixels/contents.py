@@ -80,8 +80,8 @@ def check_text(length: int) -> None:
     """
     if length > LONGEST_TEXT_BYTES:
         raise UnreadableError(
-            f"it carries {length / 1e6:.0f} MB of text beside its pixels and at most "
-            f"{LONGEST_TEXT_BYTES / 1e6:.0f} are read; export it without metadata"
+            f"it carries more than {LONGEST_TEXT_BYTES >> 20} MiB of text beside its pixels, which "
+            "is the most that is read; export it without metadata"
         )
 
 

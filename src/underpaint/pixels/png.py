@@ -108,32 +108,29 @@ def _size(header: bytes) -> Size:
 
 def _profile(body: bytes) -> bytes:
     _, _, compressed = body.partition(b"\0")
-    profile = _inflated(compressed[1:], LONGEST_PROFILE_BYTES)
-    return b"" if profile is None else profile
+    profile = _inflated(compressed[1:], LONGEST_PROFILE_BYTES + 1)
+    return profile if profile and len(profile) <= LONGEST_PROFILE_BYTES else b""
 
 
 def _text(kind: bytes, body: bytes) -> dict[str, str]:
-    """The chunk's keyword and text; nothing where it is damaged or grows beyond the limit."""
+    """The chunk's keyword and text; nothing where it is damaged."""
     keyword, _, rest = body.partition(b"\0")
-    if kind == b"tEXt":
-        return {keyword.decode("latin-1"): rest.decode("latin-1")}
+    squeezed, encoding = kind == b"zTXt", "latin-1"
     if kind == b"zTXt":
-        plain, encoding = _inflated(rest[1:], LONGEST_TEXT_BYTES), "latin-1"
-    else:
-        squeezed, tail = rest[:1] == b"\1", rest[2:].split(b"\0", 2)
-        text = tail[2] if len(tail) == 3 else None
-        plain = _inflated(text, LONGEST_TEXT_BYTES) if text is not None and squeezed else text
-        encoding = "utf-8"
+        rest = rest[1:]
+    elif kind == b"iTXt":
+        fields = rest[2:].split(b"\0", 2)  # language, translated keyword, text
+        squeezed, encoding, rest = rest[:1] == b"\1", "utf-8", fields[-1]
+    plain = _inflated(rest, LONGEST_TEXT_BYTES + 1) if squeezed else rest
     if plain is None:
         return {}
+    check_text(len(plain))
     return {keyword.decode("latin-1"): plain.decode(encoding, "replace")}
 
 
 def _inflated(data: bytes, limit: int) -> bytes | None:
-    """The decompressed bytes, or None where they are damaged or more than ``limit``."""
-    inflator = zlib.decompressobj()
+    """The first ``limit`` decompressed bytes, or None where they are damaged."""
     try:
-        plain = inflator.decompress(data, limit)
+        return zlib.decompressobj().decompress(data, limit)
     except zlib.error:
         return None
-    return plain if inflator.eof else None
