@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 RUN ?= $(HOME)/.cache/underpaint-training
 MINUTES ?= 120
 
-.PHONY: demo test check bench train evaluate-gesso pictures clean
+.PHONY: demo test check bench train pictures clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/underpaint render examples/sketch.png "oil painting, dramatic side light" \

@@ -53,3 +53,43 @@ def converse(
             queries.append(conversation.send(denoise(queries[-1].x, queries[-1].level)))
         except StopIteration as end:
             return queries, end.value
+
+
+class Coefficients:
+    """Random variables as vectors: entry 0 is the constant, each other one an independent draw.
+
+    On a Gaussian every sampler is linear in its start, its estimates and its draws, so it can be run
+    on these vectors, and the mean and variance of what it returns are exact: no random numbers.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._basis = torch.eye(count + 2, dtype=torch.float64)
+        self._next = 1
+
+    def draw(self) -> Tensor:
+        self._next += 1
+        return self._basis[self._next - 1]
+
+    @property
+    def drawn(self) -> int:
+        return self._next - 1
+
+    def start(self, gaussian: Gaussian, level: Level) -> Tensor:
+        """``x`` at ``level``, as the forward process leaves it."""
+        return level.alpha * gaussian.mean * self._basis[0] + gaussian.spread(level) * self.draw()
+
+    def estimate(self, gaussian: Gaussian) -> Callable[[Tensor, Level], Tensor]:
+        def denoise(x: Tensor, level: Level) -> Tensor:
+            mean = gaussian.mean * self._basis[0]
+            gain = level.alpha * gaussian.std**2 / gaussian.spread(level) ** 2
+            return mean + gain * (x - level.alpha * mean)
+
+        return denoise
+
+
+def mean(x: Tensor) -> float:
+    return float(x[0])
+
+
+def variance(x: Tensor) -> float:
+    return float(x[1:].square().sum())

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.muon import Muon
+from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
 
 LATENT_CHANNELS = 16
 CROP_PX = 96
@@ -107,8 +107,8 @@ def draw_hairs(rng: np.random.Generator, canvas: NDArray[np.float32]) -> None:
 class Pictures:
     """The pictures to crop from: quick ones made here, and the newest shards of a folder."""
 
-    def __init__(self, folder: Path, *, quick: int, shards: int = 8) -> None:
-        rng = np.random.default_rng(0)
+    def __init__(self, folder: Path, *, quick: int, shards: int = 5, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
         self.folder, self.most_shards = folder, shards
         self.quick = np.stack([quick_picture(rng) for _ in range(quick)])
         self.drawn: dict[Path, NDArray[np.uint8]] = {}
@@ -217,62 +217,81 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def train(folder: Path, run: Path, minutes: float, *, quick: int = 160) -> None:
+def matrices(model: nn.Module) -> list[bool]:
+    """Which parameters Muon steps: the square convolutions."""
+    return [p.dim() == 4 and min(p.shape[:2]) == 64 for p in model.parameters()]
+
+
+def train(folder: Path, run: Path, minutes: float) -> None:
     """Trains until `minutes` in all (resumed ones included) have passed, then writes `run/vae`."""
     run.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(time.time_ns())
-    pictures = Pictures(folder, quick=quick)
+    model = Normalised()
+    if (run / "autoencoder.pt").exists():
+        model.load_state_dict(torch.load(run / "autoencoder.pt")["model"])
+    start_team(work, list(model.parameters()), folder, run, minutes)
+    freeze(run, Pictures(folder, quick=60))
+
+
+def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> None:
+    """One worker: its half of each batch, from pictures of its own."""
+    rng = np.random.default_rng(time.time_ns() + rank)
+    torch.manual_seed(rank)
+    pictures = Pictures(folder, quick=80, seed=rank)
     model = Normalised().to(memory_format=torch.channels_last)
-    mean_model = copy.deepcopy(model)
-    step_model = torch.compile(model)
-    hidden = {id(p) for p in model.parameters() if p.dim() == 4 and min(p.shape[:2]) == 64}
-    optimizer = Muon(
-        [p for p in model.parameters() if id(p) in hidden],
-        [p for p in model.parameters() if id(p) not in hidden],
-        LEARNING_RATE,
-        weight_decay=1e-4,
-    )
-    path, step, spent = run / "autoencoder.pt", 0, 0.0
+    mean_model, path = copy.deepcopy(model), run / "autoencoder.pt"
+    member = Member(rank, shared, list(model.parameters()), matrices(model), lr=LEARNING_RATE, decay=EMA_DECAY)
+    member.resume_optimizer(run / f"autoencoder-optimizer-{rank}.pt")
+    step, spent = 0, 0.0
     if path.exists():
         saved = torch.load(path)
-        model.load_state_dict(saved["model"])
-        mean_model.load_state_dict(saved["mean"])
-        if isinstance(saved["optimizer"], list):
-            optimizer.load_states(saved["optimizer"])
         step, spent = saved["step"], saved["spent"]
-    last, saved_at, losses = time.monotonic(), spent, []
-    while spent < minutes * 60:
-        if step % 100 == 0:
+        model.norm.load_state_dict({k[5:]: v for k, v in saved["mean"].items() if k.startswith("norm.")})
+        if rank == 0:
+            with torch.no_grad():
+                torch._foreach_copy_(member.mean, [saved["mean"][name] for name, _ in model.named_parameters()])
+    step_model = torch.compile(model)
+    last, saved_at, losses = None, spent, []
+    while True:
+        if step % 50 == 0:
             pictures.refresh(Path(os.path.realpath(folder)))
-        progress = spent / (minutes * 60)
-        rate = LEARNING_RATE * min(1, (step + 1) / 200) * (0.02 + 0.98 * min(1, (1 - progress) / 0.5) ** 1.5)
-        optimizer.set_rate(rate)
-        wanted = pictures.crops(rng, BATCH, CROP_PX)
+        wanted = pictures.crops(rng, BATCH // WORKERS, CROP_PX)
         made, pooled = step_model(wanted)
         loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(pooled, F.avg_pool2d(wanted, 2))
-        model.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        decay = min(EMA_DECAY, step / (step + 10))
-        with torch.no_grad():
-            for mean, live in zip(mean_model.state_dict().values(), model.state_dict().values(), strict=True):
-                mean.lerp_(live, 1 - decay) if mean.is_floating_point() else mean.copy_(live)
         losses.append(loss.item())
-        now = time.monotonic()
-        spent, last = spent + now - last, now
-        if step % 100 == 0:
-            print(f"step {step} {spent:.0f} s loss {np.mean(losses[-100:]):.4f} lr {rate:.2e} drawn {len(pictures.drawn)}", flush=True)
-        if spent - saved_at > 120 or spent >= minutes * 60:
+        if rank == 0:
+            now = time.monotonic()
+            spent, last = spent + now - (last or now), now
+            left = 1 - spent / (minutes * 60)
+            rate = LEARNING_RATE * min(1, (step + 1) / 200) * (0.02 + 0.98 * min(1, max(0, left) / 0.5))
+            save = spent - saved_at > 180 or left <= 0
+            shared.orders.copy_(torch.tensor([rate, left <= 0, save, spent, step]))
+        orders = member.update()
+        step += 1
+        if rank == 0 and step % 50 == 0:
+            print(f"step {step} {spent:.0f} s loss {np.mean(losses[-50:]):.4f} rate {rate:.2e} drawn {len(pictures.drawn)}", flush=True)
+        if orders[SAVE]:
             saved_at = spent
-            state = {"model": model.state_dict(), "mean": mean_model.state_dict(), "optimizer": optimizer.states()}
-            save_checkpoint(path, state | {"step": step, "spent": spent})
-            norm = mean_model.norm
-            figures = judge(folded(mean_model, norm.running_mean, norm.running_var.sqrt()))
-            print("  ".join(f"{n} {p:.1f} dB dE {e:.2f}" for n, (p, e) in figures.items()), flush=True)
-            last = time.monotonic()
-    freeze(run, pictures)
+            member.save_optimizer(run / f"autoencoder-optimizer-{rank}.pt")
+            if rank == 0:
+                mean_model.load_state_dict(model.state_dict())
+                with torch.no_grad():
+                    torch._foreach_copy_(list(mean_model.parameters()), member.mean)
+                state = {"model": model.state_dict(), "mean": mean_model.state_dict(), "step": step, "spent": spent}
+                save_checkpoint(path, state)
+                print(figures_line(judge(folded(mean_model, *statistics(mean_model)))), flush=True)
+        if orders[STOP]:
+            return
+
+
+def statistics(model: Normalised) -> tuple[Tensor, Tensor]:
+    """The running mean and deviation of the latents."""
+    return model.norm.running_mean, model.norm.running_var.sqrt()
+
+
+def figures_line(figures: dict[str, tuple[float, float]]) -> str:
+    """The figures of `judge`, to read."""
+    return "  ".join(f"{name} {psnr:.2f} dB dE {error:.2f}" for name, (psnr, error) in figures.items())
 
 
 @torch.no_grad()
@@ -281,11 +300,13 @@ def freeze(run: Path, pictures: Pictures) -> None:
     model = Normalised()
     model.load_state_dict(torch.load(run / "autoencoder.pt")["mean"])
     rng = np.random.default_rng(1)
+    for _ in range(3):
+        pictures.refresh(Path(os.path.realpath(pictures.folder)))
     raw = torch.cat([model.vae.encoder(pictures.crops(rng, 16, 192)) for _ in range(20)])
     vae = folded(model, raw.mean((0, 2, 3)), raw.std((0, 2, 3)))
     print("latent extremes, in deviations:", (raw.amax((0, 2, 3)) - raw.mean((0, 2, 3))) / raw.std((0, 2, 3)))
     vae.save_pretrained(run / "vae")
-    print({name: (round(p, 2), round(e, 2)) for name, (p, e) in judge(vae).items()}, flush=True)
+    print(figures_line(judge(vae)), flush=True)
 
 
 if __name__ == "__main__":
@@ -294,5 +315,4 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=25)
     options = parser.parse_args()
-    torch.set_flush_denormal(True)
     train(options.pictures, options.run, options.minutes)

@@ -11,7 +11,7 @@ from training.canvas import Plane, smoothstep
 from training.scenes import Scene
 
 Side = Literal["left", "right"]
-WARM = np.float32([1.18, 0.95, 0.58])
+WARM = np.float32([1.22, 0.91, 0.55])
 COOL = np.float32([0.62, 0.78, 1.12])
 
 

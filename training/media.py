@@ -90,8 +90,11 @@ def watercolour(lit: Plane, scene: Scene, rng: np.random.Generator) -> Pixels:
     scaled = value * levels
     stepped = (np.floor(scaled) + smoothstep(0.36, 0.64, scaled - np.floor(scaled))) / levels
     washes = np.clip(flat * (stepped / value)[..., None], 0, 1)
-    washes = np.clip(saturate(washes, float(rng.uniform(1.3, 1.7))), 0.03, 1)
-    ink = -np.log(washes) * float(rng.uniform(0.5, 0.68))
+    washes = np.clip(saturate(washes, float(rng.uniform(1.5, 1.9))), 0.03, 1)
+    ink = -np.log(washes) * float(rng.uniform(0.42, 0.6))
+    deepest = float(rng.uniform(1.1, 1.7))  # thinned pigment never reaches black
+    load = ink.mean(axis=2, keepdims=True) + 1e-4
+    ink = ink * (deepest * np.tanh(load / deepest) / load)
     ink = ink * (1 - 0.35 * smoothstep(0.25, 0.0, ink.mean(axis=2)))[..., None]
     fine = wander(cv2.GaussianBlur(lit, (0, 0), 0.9 * unit_px), drift[0], drift[1]) @ LUMA
     accents = np.clip(
@@ -160,7 +163,9 @@ def contours(lit: Plane, scene: Scene, *, fine_px: float, keep: float) -> Plane:
     inner = inner * (
         0.12 + 0.88 * smoothstep(0.42, 0.16, cv2.GaussianBlur(inner, (0, 0), 9 * size / 256))
     )  # texture is hinted at, not traced
-    return np.clip(np.maximum(inner, edge), 0, 1)
+    broad = cv2.GaussianBlur(grey, (0, 0), fine_px * 1.6)
+    bold = smoothstep(0.045, 0.09, cv2.GaussianBlur(broad, (0, 0), fine_px * 3.2) - broad)
+    return np.clip(np.maximum(np.maximum(inner, edge), 0.85 * bold), 0, 1)
 
 
 def hatching(rng: np.random.Generator, angle: Plane, *, spacing_px: float) -> Plane:

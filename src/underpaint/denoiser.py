@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NewType, Protocol
+from typing import NewType, Protocol
 
 from torch import Tensor
 
 from underpaint.levels import PICTURE, Level, Prediction
 
-Prompt = NewType("Prompt", Any)
+Prompt = NewType("Prompt", object)
 """What a family's adapter made of the words; only that adapter looks inside."""
 
 

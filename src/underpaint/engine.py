@@ -1,14 +1,10 @@
 """Loaded models and the pictures they are at work on: requests in, events out."""
 
 import hashlib
-import platform
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from importlib.metadata import version
-from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,15 +15,17 @@ from torch import Tensor
 from underpaint import pixels
 from underpaint.codec import preview, preview_matrix
 from underpaint.denoiser import Guidance, Prompt
+from underpaint.devices import describe, find_device, find_dtype
 from underpaint.errors import Notice, RequestError
-from underpaint.geometry import Fit, Size, working_size
+from underpaint.geometry import Fit, Size
 from underpaint.guidance import guided
 from underpaint.img2img import Job, Repainted, Stepped, repaint
 from underpaint.levels import Spacing
 from underpaint.models import catalog
-from underpaint.plan import Plan, default_steps, make_plan
+from underpaint.planning import Resolved, resolve
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
 from underpaint.request import Request, SamplerName, WorkSize
+from underpaint.results import Event, Finished, Planned, Result, Step
 from underpaint.samplers import choose
 
 if TYPE_CHECKING:
@@ -37,95 +35,18 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
-RANDOM_SEEDS = 2**32  # a seed drawn for someone should be short enough to type
 KEPT_SOURCES = 8  # latents of a 512² source take 256 kB
 KEPT_PROMPTS = 64
 ROWS_ON_GPU = 8  # pictures a call; the CPU's default is one, so that every surface gives equal bytes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Result:
-    """A finished picture and how it was made."""
-
-    image: "Image.Image"
-    recipe: Recipe
-
-    @property
-    def notices(self) -> tuple[Notice, ...]:
-        """What a person should know about it."""
-        return self.recipe.plan.notices
-
-    def save(
-        self, path: str | Path, *, overwrite: bool = False, metadata: bool = True
-    ) -> Path:
-        """Writes the picture, in the format of the name's ending, and returns where.
-
-        Raises:
-            OutputError: the ending is unknown, the place cannot be written to, or a file is there.
-        """
-        target = Path(path)
-        pixels.write_atomically(target, self.encode(target.suffix, metadata=metadata), overwrite=overwrite)
-        return target
-
-    def encode(self, suffix: str, *, metadata: bool = True) -> bytes:
-        """The picture as a file's bytes, in the format of ``suffix`` (".png", ".jpg", …)."""
-        xmp = self.recipe.to_xmp() if metadata else None
-        infotext = self.recipe.to_infotext() if metadata else None
-        return pixels.encode(self.image, suffix, xmp=xmp, infotext=infotext)
-
-    def _repr_png_(self) -> bytes:
-        buffer = BytesIO()
-        self.image.save(buffer, format="PNG")
-        return buffer.getvalue()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Planned:
-    """Picture ``index`` is about to start: every None of its request is resolved."""
-
-    index: int
-    request: Request
-    plan: Plan
-    working_size: Size
-    size: Size
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """Evaluation ``evaluation`` of ``evaluations`` is done for picture ``index``."""
-
-    index: int
-    evaluation: int
-    evaluations: int
-    _preview: Callable[[], "Image.Image"] = field(repr=False)
-
-    def preview(self) -> "Image.Image":
-        """A rough small picture of where the run stands; costs nothing unless called."""
-        return self._preview()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Finished:
-    """Picture ``index`` is done."""
-
-    index: int
-    result: Result
-    evaluations: int
-
-
-Event = Planned | Step | Finished
 
 
 @dataclass(slots=True, eq=False)
 class _UnderWay:
     """What belongs to one picture between its request and its result."""
 
-    request: Request
-    plan: Plan
+    resolved: Resolved
     picture: pixels.Picture
     frame: pixels.Frame | None  # None where the source's own pixels are the result
-    size: Size
-    working_size: Size
     evaluations: int = 0
 
 
@@ -134,6 +55,12 @@ class Engine:
 
     Pictures are rendered one a network call on the CPU, so that a single render, a batch and a
     server's job are byte-equal; on other devices they share calls.
+
+    Attributes:
+        checkpoint: The model's folder and what its JSON says.
+        device: Where it runs.
+        dtype: In which numbers.
+        rows_per_call: How many pictures may share a network call.
     """
 
     def __init__(
@@ -157,13 +84,11 @@ class Engine:
             RequestError: there is no such device or precision.
         """
         self.checkpoint = catalog.find(str(model) if model is not None else None)
-        self.device = _device(device)
-        self.dtype = _dtype(precision, self.device)
+        self.device = find_device(device)
+        self.dtype = find_dtype(precision, self.device)
         self.rows_per_call = rows_per_call or (1 if self.device.type == "cpu" else ROWS_ON_GPU)
-        self._model: StableDiffusion | None = None
         self._sources: OrderedDict[str, Tensor] = OrderedDict()
         self._prompts: OrderedDict[str, tuple[Prompt, tuple[Notice, ...]]] = OrderedDict()
-        self._preview_matrix: Tensor | None = None
 
     def render(self, request: Request, *, cancelled: Callable[[], bool] = lambda: False) -> Result:
         """The one picture that ``request`` asks for.
@@ -195,14 +120,12 @@ class Engine:
                 for one, job in self._prepare(request):
                     index = next(numbers)
                     under_way[index] = one
-                    announced.append(
-                        Planned(index, one.request, one.plan, one.working_size, one.size)
-                    )
+                    announced.append(_announcement(index, one.resolved))
                     yield job
 
         running = repaint(
             jobs(),
-            lambda rows: guided(self._loaded().denoiser)(rows),
+            lambda rows: guided(self.model.denoiser)(rows),
             rows_per_call=self.rows_per_call,
             cancelled=cancelled,
         )
@@ -216,79 +139,53 @@ class Engine:
                     yield Step(
                         event.index,
                         one.evaluations,
-                        one.plan.evaluations,
-                        partial(self._preview, event.x0, one),
+                        one.resolved.plan.evaluations,
+                        partial(self._preview, event.x0),
                     )
                 case Repainted():
                     del under_way[event.index]
-                    result = self._finish(one, event.latents)
-                    yield Finished(event.index, result, event.evaluations)
+                    yield Finished(event.index, self._finish(one, event.latents), event.evaluations)
 
     # --- one picture's way in ---------------------------------------------------------------------
 
     def _prepare(self, asked: Request) -> Iterator[tuple[_UnderWay, Job]]:
         picture = pixels.read(asked.source)
-        request = self._resolved(asked)
-        size = request.size or picture.size
-        work = self._working_size(request, size)
-        plan = make_plan(
-            self.checkpoint.schedule,
-            strength=request.strength,
-            steps=request.steps,
-            sampler=_named(request.sampler),
-            spacing=request.spacing or "model",
-            prompt=request.prompt,
-        )
-        notices = [*plan.notices, *picture.notices, *_size_notices(size, work)]
+        resolved = resolve(asked, self.checkpoint, picture.size, notices=picture.notices)
+        request, plan = resolved.request, resolved.plan
         if plan.evaluations == 0:
             frame, latents, prompt, negative = None, torch.empty(0), Prompt(None), None
         else:
-            tensor, frame = pixels.frame(
-                picture,
-                target=size,
-                fit=request.fit,
-                work=work,
-                multiple=self.checkpoint.multiple_px,
-                minimum=self.checkpoint.defaults.minimum_px,
-            )
-            latents = self._encoded(tensor)
+            frame, latents = self._framed(picture, resolved)
             prompt, said = self._worded(request.prompt)
             negative, also_said = self._worded(request.negative_prompt)
-            notices += [*said, *also_said]
-        plan = replace(plan, notices=tuple(notices))
+            plan = replace(plan, notices=(*plan.notices, *said, *also_said))
+        sampler = choose(
+            request.sampler or self.checkpoint.defaults.sampler,
+            evaluations=plan.evaluations,
+            eta=request.eta or 0.0,
+        )
         first_seed = request.seed or 0
         for seed in range(first_seed, first_seed + asked.count):
             single = request.model_copy(update={"seed": seed, "count": 1})
-            job = Job(
-                latents,
-                plan,
-                choose(_named(request.sampler), evaluations=plan.evaluations, eta=request.eta or 0.0),
-                seed,
-                prompt,
-                negative,
-                self._guidance(request),
-            )
-            yield _UnderWay(single, plan, picture, frame, size, work), job
+            job = Job(latents, plan, sampler, seed, prompt, negative, self._guidance(request))
+            yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
 
-    def _resolved(self, asked: Request) -> Request:
-        if asked.model not in (None, self.checkpoint.name, str(self.checkpoint.folder)):
-            raise RequestError(
-                f"this engine holds the model {self.checkpoint.name!r}, and the request asks for "
-                f"{asked.model!r}; open an Engine with that model"
-            )
-        own = self.checkpoint.defaults
-        return asked.model_copy(
-            update={
-                "model": self.checkpoint.name,
-                "steps": asked.steps or default_steps(asked.strength),
-                "guidance_scale": (
-                    own.guidance_scale if asked.guidance_scale is None else asked.guidance_scale
-                ),
-                "sampler": asked.sampler or own.sampler,
-                "spacing": asked.spacing or "model",
-                "seed": secrets.randbelow(RANDOM_SEEDS) if asked.seed is None else asked.seed,
-            }
+    def _framed(
+        self, picture: pixels.Picture, resolved: Resolved
+    ) -> tuple[pixels.Frame, Tensor]:
+        tensor, frame = pixels.frame(
+            picture,
+            target=resolved.size,
+            fit=resolved.request.fit,
+            work=resolved.working_size,
+            multiple=self.checkpoint.multiple_px,
+            minimum=self.checkpoint.defaults.minimum_px,
         )
+        key = hashlib.sha256(tensor.numpy().tobytes()).hexdigest() + str(tuple(tensor.shape))
+        latents = _kept(
+            self._sources, key, lambda: self.model.codec.encode(tensor), most=KEPT_SOURCES
+        )
+        return frame, latents
 
     def _guidance(self, request: Request) -> Guidance:
         low, high = request.guidance_interval
@@ -301,95 +198,54 @@ class Engine:
             high=whole.high if high == 1 else level(high),
         )
 
-    def _working_size(self, request: Request, size: Size) -> Size:
-        match request.work_size:
-            case "native":
-                return size
-            case "auto":
-                return working_size(size, comfortable_area=self.checkpoint.defaults.comfortable_area)
-            case given:
-                return given
-
-    def _encoded(self, tensor: Tensor) -> Tensor:
-        key = hashlib.sha256(tensor.numpy().tobytes()).hexdigest() + str(tuple(tensor.shape))
-        return _kept(self._sources, key, lambda: self._loaded().codec.encode(tensor), KEPT_SOURCES)
-
     def _worded(self, text: str) -> tuple[Prompt, tuple[Notice, ...]]:
-        return _kept(
-            self._prompts, text, lambda: self._loaded().words.encode(text), KEPT_PROMPTS
-        )
+        return _kept(self._prompts, text, lambda: self.model.words.encode(text), most=KEPT_PROMPTS)
 
-    def _loaded(self) -> "StableDiffusion":
-        if self._model is None:
-            from underpaint.models import stable_diffusion  # noqa: PLC0415  heavy: only when needed
+    @cached_property
+    def model(self) -> "StableDiffusion":
+        """The loaded networks; the first use loads them."""
+        from underpaint.models import stable_diffusion  # noqa: PLC0415  heavy: only when needed
 
-            torch.set_flush_denormal(True)  # noqa: FBT003  torch's own signature
-            self._model = stable_diffusion.load(
-                self.checkpoint, device=self.device, dtype=self.dtype
-            )
-        return self._model
+        torch.set_flush_denormal(True)  # noqa: FBT003  torch's own signature
+        return stable_diffusion.load(self.checkpoint, device=self.device, dtype=self.dtype)
 
     # --- and out ----------------------------------------------------------------------------------
 
-    def _preview(self, x0: Tensor, one: _UnderWay) -> "Image.Image":
-        if self._preview_matrix is None:
-            self._preview_matrix = preview_matrix(self._loaded().codec)
+    def _preview(self, x0: Tensor) -> "Image.Image":
         return pixels.to_image(preview(x0, self._preview_matrix))
 
-    def _finish(self, one: _UnderWay, latents: Tensor) -> Result:
-        if one.frame is None:
-            image = pixels.own_pixels(one.picture, one.size, one.request.fit)
-        else:
-            image = pixels.unframe(self._loaded().codec.decode(latents), one.frame, one.picture)
-        picture = one.picture
-        return Result(
-            image,
-            Recipe(
-                request=one.request,
-                plan=one.plan,
-                source=SourceFacts(picture.name, picture.sha256, *picture.size),
-                model=ModelFacts(
-                    self.checkpoint.name, self.checkpoint.family, self.checkpoint.sha256
-                ),
-                build=self.build,
-                working_size=tuple(one.working_size),
-                size=tuple(one.size),
-            ),
-        )
-
     @cached_property
+    def _preview_matrix(self) -> Tensor:
+        return preview_matrix(self.model.codec)
+
+    def _finish(self, one: _UnderWay, latents: Tensor) -> Result:
+        picture, resolved = one.picture, one.resolved
+        if one.frame is None:
+            image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
+        else:
+            image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
+        recipe = Recipe(
+            request=resolved.request,
+            plan=resolved.plan,
+            source=SourceFacts(picture.name, picture.sha256, *picture.size),
+            model=ModelFacts(self.checkpoint.name, self.checkpoint.family, self.checkpoint.sha256),
+            build=self.build,
+            working_size=resolved.working_size,
+            size=resolved.size,
+        )
+        return Result(image, recipe)
+
+    @property
     def build(self) -> Build:
         """What this engine runs on, as far as it decides bytes."""
-        return Build(
-            **{
-                name: version(name)
-                for name in ("underpaint", "torch", "diffusers", "transformers", "numpy", "pillow")
-            },
-            instruction_set=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
-            device=str(self.device),
-            precision=str(self.dtype).removeprefix("torch."),
-            threads=torch.get_num_threads(),
-            rows_per_call=self.rows_per_call,
-        )
+        return describe(self.device, self.dtype, rows_per_call=self.rows_per_call)
 
 
-def _named(sampler: SamplerName | None) -> SamplerName:
-    return sampler or "dpmpp_2m"
+def _announcement(index: int, resolved: Resolved) -> Planned:
+    return Planned(index, resolved.request, resolved.plan, resolved.working_size, resolved.size)
 
 
-def _size_notices(size: Size, work: Size) -> list[Notice]:
-    if work == size:
-        return []
-    return [
-        Notice(
-            "work-size",
-            f"the picture is {size} and is rendered at {work}, where this model works well, and "
-            "brought back to its own size; --work-size native renders every pixel",
-        )
-    ]
-
-
-def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], most: int) -> V:
+def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], *, most: int) -> V:
     """The value under ``key``, made if it is not kept; the least recently used one leaves."""
     if key not in kept:
         kept[key] = make()
@@ -397,45 +253,6 @@ def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], most: int)
             kept.popitem(last=False)
     kept.move_to_end(key)
     return kept[key]
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise RequestError(
-            f"the device {name!r} is not available here; auto picks one, cpu is always there"
-        ) from None
-    return device
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    known = {
-        "float32": torch.float32,
-        "bfloat16": torch.bfloat16,
-        "float16": torch.float16,
-    }
-    if name in known:
-        return known[name]
-    if name != "auto":
-        raise RequestError(f"precision must be auto or one of {', '.join(known)}, got {name!r}")
-    match device.type:
-        case "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        case "cpu" if _cpu_has_bfloat16():
-            return torch.bfloat16
-        case _:
-            return torch.float32
-
-
-def _cpu_has_bfloat16() -> bool:
-    # Without these instructions bfloat16 is emulated and slower than float32.
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
 
 
 def render(
@@ -455,7 +272,7 @@ def render(
     size: Size | str | None = None,
     fit: Fit | None = None,
 ) -> Result:
-    """One picture: ``source`` re-rendered after ``prompt``. What is None takes ``Request``'s default.
+    """One picture: ``source`` re-rendered after ``prompt``; what is None takes ``Request``'s default.
 
     An ``Engine`` made once is faster for many pictures: this loads the model each time.
 

@@ -206,7 +206,7 @@ def _betas(config: Mapping[str, Any]) -> NDArray[np.float64]:
         case "linear":  # Ho et al. 2020, section 4
             return np.linspace(first, last, entries)
         case "scaled_linear":  # Rombach et al. 2022, ldm/modules/diffusionmodules/util.py
-            return np.linspace(first**0.5, last**0.5, entries) ** 2
+            return np.linspace(math.sqrt(first), math.sqrt(last), entries) ** 2
         case "squaredcos_cap_v2":  # Nichol & Dhariwal 2021, equation 17; betas capped at .999
             steps = np.arange(entries + 1) / entries
             bar = np.cos((steps + 0.008) / 1.008 * math.pi / 2) ** 2

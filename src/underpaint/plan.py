@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from underpaint.errors import Notice
 from underpaint.levels import PICTURE, FlowSchedule, Level, Schedule, Spacing, ladder
 
+UNHEARD_SIGMA = 2.0**-24  # half a step of float32 at 1: noise below it does not change a latent
 SOURCE_LOST_SHARE = 0.02  # less signal than this at the start and the source hardly shows
 PROMPT_WEAK_STRENGTH = 0.3  # below it structure stays and a prompt can only tint
 LONG_PROMPT_WORDS = 12  # a prompt of more words than this asks for more than a tint
@@ -58,18 +59,19 @@ def make_plan(
 
     Args:
         schedule: The model's levels.
-        strength: In [0, 1]. At 0 nothing runs; at 1 the start is pure noise, although the network is
-            told the schedule's last level, which for most tables still holds .5 % of picture.
+        strength: In [0, 1]. At 0, and where noise is too faint for float32, nothing runs; at 1 the
+            start is pure noise, although the network is told the schedule's last level, which for
+            most tables still holds .5 % of picture.
         steps: Evaluations to run; ``default_steps`` where None.
         sampler: Its name; Heun's intervals cost two evaluations.
         spacing: How levels lie between start and end.
         prompt: Only read for notices.
     """
-    if strength == 0:
-        return Plan(PICTURE, (), 0)
     notices: list[Notice] = []
     start_t = strength
     first = schedule.level(start_t)
+    if first.sigma < UNHEARD_SIGMA:
+        return Plan(PICTURE, (), 0)
     if first.alpha == 0 and schedule.prediction == "eps":
         start_t = 1.0 - 1.0 / schedule.entries
         first = schedule.level(start_t)

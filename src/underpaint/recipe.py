@@ -9,17 +9,35 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from underpaint.errors import Notice, RecipeError
+from underpaint.geometry import Size
+from underpaint.infotext import Infotext, write_infotext
 from underpaint.levels import Level
 from underpaint.plan import Plan
 from underpaint.request import Request
+from underpaint.xmp import read_packet, write_packet
+
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+
+# What the web UI calls the same things.
+_SAMPLER_LABELS = {
+    "euler": "Euler",
+    "heun": "Heun",
+    "dpmpp_2m": "DPM++ 2M",
+    "dpmpp_2m_sde": "DPM++ 2M SDE",
+    "euler_ancestral": "Euler a",
+    "unipc": "UniPC",
+    "ddim": "DDIM",
+    "lcm": "LCM",
+}
+_SPACING_LABELS = {"model": "Uniform", "karras": "Karras", "log_snr": "Exponential"}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """Which picture it was: its file name without folders (None for pixels), hash and size."""
+    """Which picture it was: its file name without folders, its file's hash (None for pixels), size."""
 
     name: str | None
-    sha256: str
+    sha256: str | None
     width: int
     height: int
 
@@ -61,8 +79,8 @@ class Recipe:
         source: Which picture it started from.
         model: Which model ran.
         build: On what it ran.
-        working_size: The size it was rendered at, (width, height).
-        size: The result's size, (width, height).
+        working_size: The size it was rendered at.
+        size: The result's size.
     """
 
     request: Request
@@ -70,8 +88,22 @@ class Recipe:
     source: SourceFacts
     model: ModelFacts
     build: Build
-    working_size: tuple[int, int]
-    size: tuple[int, int]
+    working_size: Size
+    size: Size
+
+    @property
+    def digital_source_type(self) -> str | None:
+        """IPTC's word for where the pixels come from, a full URI.
+
+        A composite with trained media, or wholly trained media where the source was ignored. At
+        strength 0 no model ran: the pixels are the source's, whose origin is not ours to state.
+        """
+        if self.request.strength == 0:
+            return None
+        whole = self.request.strength == 1
+        return _SOURCE_TYPES + (
+            "trainedAlgorithmicMedia" if whole else "compositeWithTrainedAlgorithmicMedia"
+        )
 
     def to_json(self) -> str:
         """The recipe as one line of JSON with sorted keys: equal recipes give equal text."""
@@ -87,6 +119,28 @@ class Recipe:
         }
         return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
+    def to_xmp(self) -> bytes:
+        """The XMP packet that carries the recipe and marks the picture as made with a model."""
+        return write_packet(self.to_json(), self.digital_source_type)
+
+    def to_infotext(self) -> str:
+        """What other programs read: prompt, negative prompt and the settings they know."""
+        asked = self.request
+        settings = {
+            "Steps": self.plan.evaluations,
+            "Sampler": _SAMPLER_LABELS.get(asked.sampler or "", asked.sampler),
+            "Schedule type": _SPACING_LABELS.get(asked.spacing or "", asked.spacing),
+            "CFG scale": asked.guidance_scale,
+            "Seed": asked.seed,
+            "Size": f"{self.size.width}x{self.size.height}",
+            "Model hash": self.model.sha256[:10],
+            "Model": self.model.name,
+            "Denoising strength": asked.strength,
+            "Version": f"underpaint {self.build.underpaint}",
+        }
+        written = {key: str(value) for key, value in settings.items() if value is not None}
+        return write_infotext(Infotext(asked.prompt, asked.negative_prompt, written))
+
     @classmethod
     def from_json(cls, text: str, *, source: object = None) -> "Recipe":
         """The recipe that ``to_json`` wrote, its request pointing at ``source``.
@@ -98,29 +152,41 @@ class Recipe:
             content = cast(dict[str, Any], json.loads(text))
             if content["recipe"] != 1:
                 raise RecipeError(
-                    f"the recipe is of version {content['recipe']}, and this build reads version 1"
+                    f"the recipe is of version {content['recipe']!r:.20} and this build reads "
+                    "version 1; install a later one"
                 )
-            plan = content["plan"]
             return cls(
                 request=Request(source=source, **content["request"]),
-                plan=Plan(
-                    start=Level(**plan["start"]),
-                    levels=tuple(Level(**level) for level in plan["levels"]),
-                    evaluations=int(plan["evaluations"]),
-                    notices=tuple(Notice(**notice) for notice in plan["notices"]),
-                ),
+                plan=_plan(content["plan"]),
                 source=SourceFacts(**content["source"]),
                 model=ModelFacts(**content["model"]),
                 build=Build(**content["build"]),
-                working_size=_pair(content["working_size"]),
-                size=_pair(content["size"]),
+                working_size=Size(*map(int, content["working_size"])),
+                size=Size(*map(int, content["size"])),
             )
-        except (ValueError, KeyError, TypeError, RecursionError) as problem:
-            if isinstance(problem, RecipeError):
-                raise
+        except RecipeError:
+            raise
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise RecipeError("the file's underpaint recipe is damaged and cannot be read") from None
 
+    @classmethod
+    def from_xmp(cls, packet: bytes, *, source: object = None) -> "Recipe | None":
+        """The recipe in a packet that anyone may have written, or None where it holds none.
 
-def _pair(value: object) -> tuple[int, int]:
-    width, height = cast(list[int], value)
-    return int(width), int(height)
+        Raises:
+            RecipeError: it holds one that cannot be read.
+        """
+        try:
+            found = read_packet(packet).recipe
+        except ValueError:
+            return None
+        return None if found is None else cls.from_json(found, source=source)
+
+
+def _plan(content: dict[str, Any]) -> Plan:
+    return Plan(
+        start=Level(**content["start"]),
+        levels=tuple(Level(**level) for level in content["levels"]),
+        evaluations=int(content["evaluations"]),
+        notices=tuple(Notice(**notice) for notice in content["notices"]),
+    )

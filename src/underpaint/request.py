@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from underpaint.errors import RequestError
-from underpaint.geometry import Fit, Size, parse_size
+from underpaint.geometry import LONGEST_SIDE_PX, Fit, Size, parse_size
 from underpaint.levels import Spacing
 
 SamplerName = Literal[
@@ -28,11 +28,23 @@ MAX_SEED = 2**53  # exclusive; every JSON reader keeps integers below it exact
 
 
 def _as_size(value: object) -> object:
-    return parse_size(value) if isinstance(value, str) else value
+    match value:
+        case str():
+            return parse_size(value)
+        case (int() as width, int() as height):  # a Size, or the list that JSON makes of it
+            return parse_size(f"{width}x{height}")
+        case _:
+            raise ValueError("must be a size such as 640x480")
 
 
 def _as_work_size(value: object) -> object:
-    return value if value in ("auto", "native") else _as_size(value)
+    if value in ("auto", "native"):
+        return value
+    try:
+        return _as_size(value)
+    except ValueError:
+        sides = f"sides of 1 to {LONGEST_SIDE_PX} pixels"
+        raise ValueError(f"must be auto, native or a size such as 640x480, {sides}") from None
 
 
 def _written(value: object) -> object:
@@ -108,15 +120,13 @@ class Request(BaseModel):
                 f"seed {self.seed} with count {self.count} runs past 2**53 - 1; choose a lower seed"
             )
 
-    @field_validator("prompt", "negative_prompt")
+    @field_validator("prompt", "negative_prompt", mode="before")  # pydantic's words are for bytes
     @classmethod
-    def _readable_text(cls, text: str) -> str:
-        if "\0" in text:
-            raise ValueError("holds a NUL character; remove it")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError("holds half of a surrogate pair; pass valid Unicode") from None
+    def _readable_text(cls, text: object) -> object:
+        if isinstance(text, str) and "\0" in text:
+            raise ValueError("must hold no NUL character; remove it")
+        if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ValueError("must hold no half of a surrogate pair; pass valid Unicode")
         return text
 
     @field_validator("guidance_interval", mode="before")
@@ -141,10 +151,9 @@ _ALLOWED = {
     "sampler": f"must be one of {', '.join(SAMPLER_NAMES)}",
     "spacing": f"must be one of {', '.join(get_args(Spacing))}",
     "fit": f"must be one of {', '.join(get_args(Fit))}",
+    "model": "must be the name of a shipped model or a checkpoint's folder",
     "prompt": f"must be text of at most {MAX_PROMPT} characters",
     "negative_prompt": f"must be text of at most {MAX_PROMPT} characters",
-    "work_size": "must be auto, native or a size such as 640x480",
-    "size": "must be a size such as 640x480",
 }
 
 

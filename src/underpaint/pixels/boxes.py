@@ -12,10 +12,10 @@ from underpaint.pixels.contents import (
     Contents,
     UnreadableError,
     check_size,
-    check_text,
 )
 
 _MOST_BOXES = 10_000
+_LONGEST_META_BYTES = 32 << 20  # room for several colour profiles
 _EXTENT = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{8})", re.DOTALL)
 _EXIF_ITEM = re.compile(rb"infe(?:\x02.{5}|\x03.{7}).{2}(Exif)", re.DOTALL)
 _AV1 = re.compile(rb"av1C.{2}(.)", re.DOTALL)
@@ -31,7 +31,8 @@ def read_boxes(stream: BinaryIO, length: int, limit_px: int) -> Contents:
     meta, hidden = b"", ()
     for kind, start, box_bytes in _boxes(stream, length):
         if kind == b"meta":
-            check_text(box_bytes)
+            if box_bytes > _LONGEST_META_BYTES:
+                raise UnreadableError(DAMAGED)
             stream.seek(start)
             meta += stream.read(box_bytes)
             hidden = hidden or _exif_hidden(meta, start, length)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from underpaint.errors import Notice
-from underpaint.pixels.contents import UnreadableError
+from underpaint.pixels.contents import LONGEST_PROFILE_BYTES, UnreadableError
 
 _ALPHA_MODES = {"LA", "La", "PA", "RGBA", "RGBa"}
 _DEEP_GREY = {"I;16", "I;16L", "I;16B", "I;16N"}
@@ -102,6 +102,8 @@ def _eight_bits(image: Image.Image, *, full_scale: int, inverted: bool) -> Image
 
 def _by_profile(base: Image.Image, icc: bytes) -> Image.Image | None:
     """The picture in sRGB, or None where the profile cannot be used for it."""
+    if len(icc) > LONGEST_PROFILE_BYTES:
+        return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         space = cast("Any", profile).profile.xcolor_space

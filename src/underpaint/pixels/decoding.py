@@ -37,7 +37,8 @@ _DECODERS: dict[Kind, type[ImageFile.ImageFile]] = {
 }
 
 # A camera that loses power in the last rows leaves a picture; half a picture is a mistake.
-_LEAST_DECODED_SHARE = 0.95
+_LARGEST_MISSING_SHARE = 0.05
+_TALLEST_UNIT_PX = 32  # a JPEG is coded in rows of blocks of at most this height (T.81, A.2.3)
 
 _FIRST_FRAME = Notice(
     "first-frame", "the file holds more than one picture; the first one was taken"
@@ -164,10 +165,12 @@ def _refuse_a_part(stream: BinaryIO, contents: Contents) -> None:
         _reduced(_pixels_alone(stream, contents, tail), scale)
         for tail in (b"\xff\xd9", b"\0" + noise + b"\xff\xd9")
     ]
-    differs = (ends[0] != ends[1]).any(axis=2).reshape(-1)
-    decoded = int(differs.argmax()) if differs.any() else differs.size
-    if decoded < _LEAST_DECODED_SHARE * differs.size:
-        raise UnreadableError(CUT_SHORT)
+    differs = (ends[0] != ends[1]).any(axis=2)
+    if differs.any():
+        # The noise may end before the picture does; then the first row that differs tells.
+        first_row = int(differs.any(axis=1).argmax()) + _TALLEST_UNIT_PX // scale
+        if max(differs.mean(), 1 - first_row / len(differs)) > _LARGEST_MISSING_SHARE:
+            raise UnreadableError(CUT_SHORT)
 
 
 def _reduced(stream: BinaryIO, scale: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -1,0 +1,69 @@
+"""Where a model runs and in which numbers, and the facts about it that decide bytes."""
+
+import platform
+from importlib.metadata import version
+
+import torch
+
+from underpaint.errors import RequestError
+from underpaint.recipe import Build
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+VERSIONS_THAT_DECIDE = ("underpaint", "torch", "diffusers", "transformers", "numpy", "pillow")
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; for ``auto`` a GPU where there is one.
+
+    Raises:
+        RequestError: it is not available here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise RequestError(
+            f"the device {name!r} is not available here; auto picks one, cpu is always there"
+        ) from None
+    return device
+
+
+def find_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The numbers of that name; for ``auto`` the fastest that the device computes natively.
+
+    Raises:
+        RequestError: no such precision is known.
+    """
+    if name in DTYPES:
+        return DTYPES[name]
+    if name != "auto":
+        raise RequestError(f"precision must be auto or one of {', '.join(DTYPES)}, got {name!r}")
+    match device.type:
+        case "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        case "cpu" if _cpu_has_bfloat16():
+            return torch.bfloat16
+        case _:
+            return torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    # Without these instructions bfloat16 is emulated and slower than float32.
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def describe(device: torch.device, dtype: torch.dtype, *, rows_per_call: int) -> Build:
+    """What a run on ``device`` in ``dtype`` depends on, beside its request."""
+    versions = {name: version(name) for name in VERSIONS_THAT_DECIDE}
+    return Build(
+        **versions,
+        instruction_set=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+        device=str(device),
+        precision=str(dtype).removeprefix("torch."),
+        threads=torch.get_num_threads(),
+        rows_per_call=rows_per_call,
+    )

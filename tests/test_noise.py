@@ -1,0 +1,67 @@
+"""The seed names the noise."""
+
+import torch
+
+from underpaint.noise import Noise
+
+SHAPE = (4, 8, 6)
+
+
+def test_one_seed_draws_one_sequence():
+    a, b = Noise(7, SHAPE), Noise(7, SHAPE)
+    for _ in range(3):
+        assert torch.equal(a(), b())
+
+
+def test_draws_follow_one_another_and_differ():
+    noise = Noise(7, SHAPE)
+    assert not torch.equal(noise(), noise())
+
+
+def test_another_seed_is_another_noise():
+    assert not torch.equal(Noise(7, SHAPE)(), Noise(8, SHAPE)())
+
+
+def test_pictures_do_not_share_a_source():
+    alone = Noise(1, SHAPE)
+    expected = [alone(), alone()]
+    one, other = Noise(1, SHAPE), Noise(2, SHAPE)
+    found = [one()]
+    other()
+    torch.manual_seed(99)
+    torch.randn(5)
+    found.append(one())
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_drawing_leaves_torchs_own_stream_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    Noise(7, SHAPE)()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_noise_is_float32_on_the_cpu_even_where_defaults_differ():
+    torch.set_default_dtype(torch.float64)
+    try:
+        draw = Noise(7, SHAPE)()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (draw.shape, draw.dtype, draw.device.type) == (SHAPE, torch.float32, "cpu")
+
+
+def test_the_noise_is_that_of_a_cpu_generator_as_diffusers_users_know_it():
+    generator = torch.Generator("cpu").manual_seed(7)
+    assert torch.equal(Noise(7, SHAPE)(), torch.randn(SHAPE, generator=generator))
+
+
+def test_the_largest_seed_is_taken():
+    assert Noise(2**53 - 1, SHAPE)().isfinite().all()
+
+
+def test_draws_are_standard_normal():
+    draw = Noise(7, (4, 128, 128))()
+    # 65,536 draws: deviations of mean and variance are .004 and .0055; five of them
+    assert abs(float(draw.mean())) < 0.02
+    assert abs(float(draw.var()) - 1) < 0.03
