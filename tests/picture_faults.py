@@ -229,8 +229,8 @@ def icc(
         **tags,
     }
     at, table, data = 132 + 12 * len(tags), b"", b""
-    for name, body in tags.items():
-        body += bytes(-len(body) % 4)
+    for name, value in tags.items():
+        body = value + bytes(-len(value) % 4)
         table += name + struct.pack(">II", at, len(body))
         data, at = data + body, at + len(body)
     head = struct.pack(">I4sI", at, bytes(4), 0x02100000) + kind + space + pcs + bytes(12)

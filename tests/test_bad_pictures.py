@@ -482,7 +482,7 @@ def test_a_path_gives_name_and_hash(tmp_path: Path) -> None:
     assert pixels.read(path.read_bytes()).name is None
 
 
-def test_an_array_is_copied(tmp_path: Path) -> None:
+def test_an_array_is_copied() -> None:
     for shape in ((5, 7), (5, 7, 3), (5, 7, 4)):
         array = np.full(shape, 9, np.uint8)
         picture = pixels.read(array)
@@ -536,7 +536,7 @@ def test_a_closed_file_is_refused(tmp_path: Path) -> None:
         pixels.read(path)
 
 
-def test_the_limit_is_the_callers(tmp_path: Path) -> None:
+def test_the_limit_is_the_callers() -> None:
     data = made.saved(made.drawing(), "PNG")
     for source in (data, made.drawing(), DRAWN):
         assert pixels.read(source, limit_px=96 * 64).size == Size(96, 64)

@@ -1,6 +1,7 @@
 """Levels and schedules: what must hold for every table, every flow and every ladder."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -242,7 +243,7 @@ def test_a_ladder_falls_strictly_from_exactly_its_start(
     assert len(levels) == count
     assert levels[0] == schedule.level(t)
     angles = [level.angle for level in levels]
-    assert all(upper > lower for upper, lower in zip(angles, angles[1:], strict=False))
+    assert all(upper > lower for upper, lower in pairwise(angles))
     assert angles[-1] > 0
 
 

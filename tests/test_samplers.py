@@ -14,10 +14,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
-
 from tests.closed_form import Coefficients, Gaussian, converse, mean, variance
 from tests.test_levels import SCHEDULES
+from torch import Tensor
+
 from underpaint.levels import PICTURE, FlowSchedule, Level, Schedule
 from underpaint.plan import intervals, make_plan
 from underpaint.request import SAMPLER_NAMES, SamplerName

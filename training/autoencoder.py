@@ -31,6 +31,7 @@ BATCH = 16
 LEARNING_RATE = 1e-3
 EMA_DECAY = 0.998
 LATENT_NOISE = 0.15  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
+STATISTICS_STEPS = 400  # from here on the latents' mean and deviation stay fixed: a batch's own would blur colour
 POOLED_WEIGHT = 0.2  # EQ-VAE (arXiv 2502.09509): a shrunk latent shall decode to the shrunk picture
 
 
@@ -254,6 +255,7 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
     while True:
         if step % 50 == 0:
             pictures.refresh(Path(os.path.realpath(folder)))
+        model.norm.train(step < STATISTICS_STEPS)
         wanted = pictures.crops(rng, BATCH // WORKERS, CROP_PX)
         made, pooled = step_model(wanted)
         loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(pooled, F.avg_pool2d(wanted, 2))
@@ -296,15 +298,17 @@ def figures_line(figures: dict[str, tuple[float, float]]) -> str:
 
 @torch.no_grad()
 def freeze(run: Path, pictures: Pictures) -> None:
-    """Measures the latents' mean and deviation over whole pictures and writes `run/vae`, never to change again."""
+    """Writes `run/vae`, never to change again, and prints how the latents of drawn pictures are spread."""
     model = Normalised()
     model.load_state_dict(torch.load(run / "autoencoder.pt")["mean"])
     rng = np.random.default_rng(1)
     for _ in range(3):
         pictures.refresh(Path(os.path.realpath(pictures.folder)))
     raw = torch.cat([model.vae.encoder(pictures.crops(rng, 16, 192)) for _ in range(20)])
-    vae = folded(model, raw.mean((0, 2, 3)), raw.std((0, 2, 3)))
-    print("latent extremes, in deviations:", (raw.amax((0, 2, 3)) - raw.mean((0, 2, 3))) / raw.std((0, 2, 3)))
+    mean, deviation = statistics(model)
+    vae = folded(model, mean, deviation)
+    z = (raw - mean[:, None, None]) / deviation[:, None, None]
+    print("means", z.mean((0, 2, 3)), "deviations", z.std((0, 2, 3)), "most", z.abs().amax((0, 2, 3)))
     vae.save_pretrained(run / "vae")
     print(figures_line(judge(vae)), flush=True)
 

@@ -10,9 +10,10 @@ at the target (`paired_sample`). It resumes from `RUN/denoiser.pt`.
 from __future__ import annotations
 
 import argparse
-import math
+import json
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +26,15 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from training.autoencoder import save_checkpoint
 from training.captions import EMPTY_SHARE, MAX_TOKENS, caption, light_words, medium_words, train_tokenizer
 from training.latents import VARIANTS, Scene, Scenes
-from training.muon import Muon
+from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
 
 TEXT_WIDTH = 160
 BATCH, CROP = 32, 24  # latents of 24 x 24 cells, 192 px
-LARGE_BATCH, LARGE_CROP, LARGE_SHARE = 18, 32, 0.05  # now and then whole pictures
+LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 16  # now and then whole pictures
 LEARNING_RATE, WARM_UP = 1e-3, 100
-EMA_DECAY, EMA_EVERY = 0.999, 4
+COOL_SHARE = 0.5  # the last part of the time, in which the rate falls to nothing
+EMA_DECAY = 0.999
+FIRST_SHARDS = 3  # a worker encodes before it starts; the others come while it trains
 PLAIN_SHARE = 0.35  # ordinary denoising, no source
 FULL_START = 0.6  # the level at and above which a whole source may be in x
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
@@ -151,8 +154,7 @@ class Batch:
 class Batches:
     """Draws batches: scenes, tasks, crops, levels, noise."""
 
-    def __init__(self, scenes: Scenes, tokenizer: CLIPTokenizer) -> None:
-        seed = time.time_ns() % 2**32
+    def __init__(self, scenes: Scenes, tokenizer: CLIPTokenizer, *, seed: int) -> None:
         self.scenes, self.tokenizer = scenes, tokenizer
         self.rng, self.numbers = random.Random(seed), np.random.default_rng(seed)
 
@@ -189,105 +191,98 @@ def tokenize(tokenizer: CLIPTokenizer, words: list[str]) -> Tensor:
     return torch.tensor(ids)
 
 
-class Learner:
-    """The networks in bf16 for speed, their float32 masters, the optimizer, and the running mean of the masters."""
+class Networks:
+    """The UNet in bf16 and the text encoder, as one worker holds them."""
 
     def __init__(self, tokenizer: CLIPTokenizer) -> None:
         self.unet, self.text = new_unet(), new_text_encoder(tokenizer)
-        self.live = [*self.unet.parameters(), *self.text.parameters()]
-        self.masters = [p.detach().clone() for p in self.live]
-        hidden = [
-            p.dim() >= 2 and name.startswith(("down", "mid", "up"))
-            for name, p in [*self.unet.named_parameters(), *self.text.named_parameters(prefix="text")]
-        ]
-        self.mean = [p.clone() for p in self.masters]
-        self.unet.to(torch.bfloat16, memory_format=torch.channels_last)
-        self.optimizer = Muon(
-            [p for p, inside in zip(self.masters, hidden, strict=True) if inside],
-            [p for p, inside in zip(self.masters, hidden, strict=True) if not inside],
-            LEARNING_RATE,
-        )
-        self.step_unet = torch.compile(self.unet)
-        self.step, self.spent = 0, 0.0
+        self.parameters = [*self.unet.parameters(), *self.text.parameters()]
 
-    def loss(self, batch: Batch) -> Tensor:
+    def matrices(self) -> list[bool]:
+        """Which parameters Muon steps: the UNet's own, save its first and last convolution and the time's embedding."""
+        inside = [name.startswith(("down", "mid", "up")) and p.dim() > 1 for name, p in self.unet.named_parameters()]
+        return [*inside, *(False for _ in self.text.parameters())]
+
+    def loss(self, step_unet: Callable[..., tuple[Tensor]], batch: Batch) -> Tensor:
         """Squared error of the velocity, one number a sample."""
         words = self.text(input_ids=batch.tokens).last_hidden_state
         x = batch.x.to(torch.bfloat16, memory_format=torch.channels_last)
-        said = self.step_unet(x, batch.t * 1000, words.bfloat16(), return_dict=False)[0]
+        said = step_unet(x, batch.t * 1000, words.bfloat16(), return_dict=False)[0]
         return (said.float() - batch.v).square().mean((1, 2, 3))
 
-    def learn(self, batch: Batch, rate: float) -> Tensor:
-        """One step; returns the losses."""
-        self.optimizer.set_rate(rate)
-        losses = self.loss(batch)
-        losses.mean().backward()
-        for master, live in zip(self.masters, self.live, strict=True):
-            master.grad = None if live.grad is None else live.grad.float()
-            live.grad = None
-        nn.utils.clip_grad_norm_(self.masters, 1.0)
-        self.optimizer.step()
-        self.step += 1
-        with torch.no_grad():
-            torch._foreach_copy_(self.live, self.masters)
-            if self.step % EMA_EVERY == 0:
-                decay = min(EMA_DECAY, self.step / (self.step + 10)) ** EMA_EVERY
-                torch._foreach_lerp_(self.mean, self.masters, 1 - decay)
-        return losses.detach()
 
-    def save(self, run: Path) -> None:
-        """Everything that a resumed run needs, in one file that is never half-written."""
-        state = {name: getattr(self, name) for name in ("masters", "mean", "step", "spent")}
-        save_checkpoint(run / "denoiser.pt", state | {"optimizer": self.optimizer.states()})
-
-    def resume(self, run: Path) -> None:
-        """Takes up a saved run, if there is one."""
-        if not (run / "denoiser.pt").exists():
-            return
-        saved = torch.load(run / "denoiser.pt")
-        self.step, self.spent = saved["step"], saved["spent"]
-        with torch.no_grad():
-            for name in ("masters", "mean"):
-                torch._foreach_copy_(getattr(self, name), saved[name])
-            torch._foreach_copy_(self.live, self.masters)
-        self.optimizer.load_states(saved["optimizer"])
-
-
-def train(pictures: Path, run: Path, minutes: float, *, shards: int) -> None:
-    """Trains until `minutes` in all have passed, saving every five."""
-    scenes = Scenes(pictures, run / "latents", AutoencoderTiny.from_pretrained(run / "vae"))
-    scenes.refresh(most=shards)
-    print(f"{len(scenes.scenes)} scenes", flush=True)
+def train(pictures: Path, run: Path, minutes: float, shards: int) -> None:
+    """Trains until `minutes` in all have passed, saving every four."""
     if not (run / "tokenizer").exists():
-        train_tokenizer(sorted({word for scene in scenes.scenes for word in scene.words}), run / "tokenizer")
+        train_tokenizer(words_of(pictures), run / "tokenizer")
+    networks = Networks(CLIPTokenizer.from_pretrained(run / "tokenizer"))
+    if (run / "denoiser.pt").exists():
+        with torch.no_grad():
+            torch._foreach_copy_(networks.parameters, torch.load(run / "denoiser.pt")["masters"])
+    start_team(work, networks.parameters, pictures, run, minutes, shards)
+
+
+def words_of(pictures: Path) -> list[str]:
+    """All subject words in the shards so far."""
+    shards = (json.loads(str(np.load(path)["meta"])) for path in pictures.glob("*.npz"))
+    return sorted({word for shard in shards for scene in shard for word in scene["words"]})
+
+
+def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, shards: int) -> None:
+    """One worker: its half of each batch."""
+    vae = AutoencoderTiny.from_pretrained(run / "vae")
+    scenes = Scenes(pictures, run / "latents", vae, rank=rank, workers=WORKERS)
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
-    learner = Learner(tokenizer)
-    learner.resume(run)
-    batches = Batches(scenes, tokenizer)
-    last, saved_at = time.monotonic(), learner.spent
-    seen: list[tuple[float, float]] = []
-    while learner.spent < minutes * 60:
-        if learner.step % 100 == 99 and len(scenes.known) < shards:
-            scenes.refresh(most=2)
-        progress = learner.spent / (minutes * 60)
-        rate = LEARNING_RATE * min(1, (learner.step + 1) / WARM_UP) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * progress)))
-        large = batches.rng.random() < LARGE_SHARE
-        batch = batches.draw(*((LARGE_BATCH, LARGE_CROP) if large else (BATCH, CROP)))
-        losses = learner.learn(batch, rate)
+    networks = Networks(tokenizer)
+    networks.unet.to(torch.bfloat16, memory_format=torch.channels_last)
+    member = Member(rank, shared, networks.parameters, networks.matrices(), lr=LEARNING_RATE, decay=EMA_DECAY)
+    scenes.encode_missing(most=FIRST_SHARDS, limit=shards)
+    shared.barrier.wait()
+    scenes.load_cached()
+    batches = Batches(scenes, tokenizer, seed=time.time_ns() % 2**31 + rank)
+    step, spent, path = 0, 0.0, run / "denoiser.pt"
+    if path.exists():
+        saved = torch.load(path)
+        step, spent = saved["step"], saved["spent"]
+        member.resume_optimizer(run / f"denoiser-optimizer-{rank}.pt")
+        if rank == 0:
+            with torch.no_grad():
+                torch._foreach_copy_(member.mean, saved["mean"])
+    step_unet = torch.compile(networks.unet, dynamic=False)
+    last, saved_at, seen = time.monotonic(), spent, []
+    while True:
+        if step % 50 == 0:
+            scenes.encode_missing(most=1, limit=shards)
+            scenes.load_cached()
+        large = step % LARGE_EVERY == LARGE_EVERY - 1
+        batch = batches.draw(LARGE_BATCH // WORKERS, LARGE_CROP) if large else batches.draw(BATCH // WORKERS, CROP)
+        losses = networks.loss(step_unet, batch)
+        losses.mean().backward()
         seen.append((losses[batch.plain].mean().item(), losses[~batch.plain].mean().item()))
-        now = time.monotonic()
-        learner.spent, last = learner.spent + now - last, now
-        if learner.step % 50 == 0:
+        if rank == 0:
+            now = time.monotonic()
+            spent, last = spent + now - last, now
+            done = min(1, spent / (minutes * 60))
+            rate = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * min(1, 0.01 + (1 - done) / COOL_SHARE)
+            save = spent - saved_at > 240 or done >= 1
+            shared.orders.copy_(torch.tensor([rate, done >= 1, save, spent, step]))
+        orders = member.update()
+        step += 1
+        if rank == 0 and step % 50 == 0:
             plain, paired = np.nanmean(seen[-50:], axis=0)
             print(
-                f"step {learner.step} {learner.spent:.0f} s plain {plain:.4f} paired {paired:.4f} "
+                f"step {step} {spent:.0f} s plain {plain:.4f} paired {paired:.4f} "
                 f"rate {rate:.2e} scenes {len(scenes.scenes)}",
                 flush=True,
             )
-        if learner.spent - saved_at > 300:
-            saved_at = learner.spent
-            learner.save(run)
-    learner.save(run)
+        if orders[SAVE]:
+            saved_at = spent
+            member.save_optimizer(run / f"denoiser-optimizer-{rank}.pt")
+            if rank == 0:
+                state = {"masters": member.masters, "mean": member.mean, "step": step, "spent": spent}
+                save_checkpoint(path, state)
+        if orders[STOP]:
+            return
 
 
 if __name__ == "__main__":
@@ -297,5 +292,4 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=70)
     parser.add_argument("--shards", type=int, default=30)
     options = parser.parse_args()
-    torch.set_flush_denormal(True)
-    train(options.pictures, options.run, options.minutes, shards=options.shards)
+    train(options.pictures, options.run, options.minutes, options.shards)

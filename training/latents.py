@@ -37,44 +37,43 @@ class Scene:
 
 
 class Scenes:
-    """All scenes encoded so far. `refresh` takes in shards that have arrived since."""
+    """All scenes encoded so far. A worker encodes its share of the shards and loads everybody's."""
 
-    def __init__(self, pictures: Path, cache: Path, vae: AutoencoderTiny) -> None:
-        self.pictures, self.cache = pictures, cache
+    def __init__(self, pictures: Path, cache: Path, vae: AutoencoderTiny, *, rank: int = 0, workers: int = 1) -> None:
+        self.pictures, self.cache, self.rank, self.workers = pictures, cache, rank, workers
         cache.mkdir(parents=True, exist_ok=True)
         self.encoder = vae.encoder.to(torch.bfloat16, memory_format=torch.channels_last)
         self.scenes: list[Scene] = []
         self.known: set[str] = set()
 
-    def refresh(self, *, most: int) -> int:
-        """Takes in at most `most` new shards; returns how many it found."""
-        found = 0
-        for path in sorted(Path(os.path.realpath(self.pictures)).glob("*.npz")):
-            if path.name in self.known or found == most:
-                continue
-            self.scenes += self.read(path)
-            self.known.add(path.name)
-            found += 1
-        return found
+    def encode_missing(self, *, most: int, limit: int) -> None:
+        """Encodes at most `most` shards that are this worker's among the first `limit`, and are not in the cache."""
+        paths = sorted(Path(os.path.realpath(self.pictures)).glob("*.npz"))[:limit]
+        for path in paths[self.rank :: self.workers]:
+            if most > 0 and not (self.cache / f"{path.stem}.pt").exists():
+                self.encode_shard(path)
+                most -= 1
+
+    def load_cached(self) -> None:
+        """Takes in every encoded shard that is not yet here."""
+        for path in sorted(self.cache.glob("*.pt")):
+            if path.name not in self.known:
+                self.known.add(path.name)
+                content = torch.load(path)
+                self.scenes += [
+                    Scene(rows, tuple(entry["words"]), str(entry["side"]).removeprefix("side-"))
+                    for rows, entry in zip(content["latents"], content["meta"], strict=True)
+                ]
+
+    def encode_shard(self, path: Path) -> None:
+        """Encodes one shard into the cache."""
+        shard = np.load(path)
+        latents = torch.stack([self.encode(scene) for scene in torch.from_numpy(shard["pixels"])])
+        cached = self.cache / f"{path.stem}.pt"
+        torch.save({"latents": latents, "meta": json.loads(str(shard["meta"]))}, cached.with_suffix(".tmp"))
+        os.replace(cached.with_suffix(".tmp"), cached)
 
     @torch.no_grad()
-    def read(self, path: Path) -> list[Scene]:
-        """The scenes of one shard, encoded now or read from the cache."""
-        shard = np.load(path)
-        meta = json.loads(str(shard["meta"]))
-        cached = self.cache / f"{path.stem}.pt"
-        if cached.exists():
-            latents = torch.load(cached)
-        else:
-            pixels = torch.from_numpy(shard["pixels"])
-            rows = [self.encode(scene) for scene in pixels]
-            latents = torch.stack(rows)
-            torch.save(latents, cached.with_suffix(".tmp"))
-            os.replace(cached.with_suffix(".tmp"), cached)
-        return [
-            Scene(rows, tuple(entry["words"]), str(entry["side"]).removeprefix("side-")) for rows, entry in zip(latents, meta, strict=True)
-        ]
-
     def encode(self, pixels: Tensor) -> Tensor:
         """Latents `[n, 16, h/8, w/8]` float16 of `[n, h, w, 3]` uint8."""
         wanted = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -10,8 +10,10 @@ The names below are imported when they are first used: ``import underpaint`` alo
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from underpaint.startup import collector_paused
+
 if TYPE_CHECKING:
-    from underpaint.engine import Engine, Finished, Planned, Result, Step, render
+    from underpaint.engine import Engine, render
     from underpaint.errors import (
         Cancelled,
         InputError,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from underpaint.plan import Plan
     from underpaint.recipe import Recipe
     from underpaint.request import Request
+    from underpaint.results import Finished, Planned, Result, Step
 
 _HOMES = {
     "errors": (
@@ -40,11 +43,12 @@ _HOMES = {
         "RequestError",
         "UnderpaintError",
     ),
-    "engine": ("Engine", "Finished", "Planned", "Result", "Step", "render"),
+    "engine": ("Engine", "render"),
     "levels": ("Level",),
     "plan": ("Plan",),
     "recipe": ("Recipe",),
     "request": ("Request",),
+    "results": ("Finished", "Planned", "Result", "Step"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -74,7 +78,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'underpaint' has no attribute {name!r}")
-    return getattr(import_module(f"underpaint.{_HOME_OF[name]}"), name)
+    with collector_paused():
+        return getattr(import_module(f"underpaint.{_HOME_OF[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@ from typing import NewType, Protocol
 
 from torch import Tensor
 
-from underpaint.levels import PICTURE, Level, Prediction
+from underpaint.levels import PICTURE, PURE_NOISE, Level, Prediction
 
 Prompt = NewType("Prompt", object)
 """What a family's adapter made of the words; only that adapter looks inside."""
@@ -25,12 +25,15 @@ class Guidance:
 
     scale: float = 1.0
     low: Level = PICTURE
-    high: Level = Level(0.0, 1.0)
+    high: Level = PURE_NOISE
     rescale: float = 0.0
 
     def acts_at(self, level: Level) -> bool:
         """Whether a second, unconditional half is needed at ``level``."""
         return self.scale != 1.0 and self.low.angle <= level.angle <= self.high.angle
+
+
+UNGUIDED = Guidance()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +52,7 @@ class Row:
     level: Level
     prompt: Prompt
     negative: Prompt | None = None
-    guidance: Guidance = Guidance()
+    guidance: Guidance = UNGUIDED
 
 
 class Denoiser(Protocol):

@@ -2,14 +2,14 @@
 
 import platform
 from importlib.metadata import version
+from typing import cast
 
 import torch
 
 from underpaint.errors import RequestError
-from underpaint.recipe import Build
+from underpaint.planning import PRECISIONS
+from underpaint.recipe import VERSIONS_THAT_DECIDE, Build
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-VERSIONS_THAT_DECIDE = ("underpaint", "torch", "diffusers", "transformers", "numpy", "pillow")
 
 
 def find_device(name: str) -> torch.device:
@@ -38,10 +38,10 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     Raises:
         RequestError: no such precision is known.
     """
-    if name in DTYPES:
-        return DTYPES[name]
+    if name not in PRECISIONS:
+        raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {name!r}")
     if name != "auto":
-        raise RequestError(f"precision must be auto or one of {', '.join(DTYPES)}, got {name!r}")
+        return cast(torch.dtype, getattr(torch, name))
     match device.type:
         case "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

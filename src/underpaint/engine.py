@@ -27,6 +27,7 @@ from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
 from underpaint.request import Request, SamplerName, WorkSize
 from underpaint.results import Event, Finished, Planned, Result, Step
 from underpaint.samplers import choose
+from underpaint.startup import collector_paused
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -204,7 +205,8 @@ class Engine:
     @cached_property
     def model(self) -> "StableDiffusion":
         """The loaded networks; the first use loads them."""
-        from underpaint.models import stable_diffusion  # noqa: PLC0415  heavy: only when needed
+        with collector_paused():
+            from underpaint.models import stable_diffusion  # noqa: PLC0415  heavy: when needed
 
         torch.set_flush_denormal(True)  # noqa: FBT003  torch's own signature
         return stable_diffusion.load(self.checkpoint, device=self.device, dtype=self.dtype)

@@ -27,7 +27,9 @@ class Guided:
 
     def __call__(self, rows: Sequence[Row]) -> list[Tensor]:
         """The guided estimates, in the rows' order."""
-        guided = [row for row in rows if row.negative is not None and row.guidance.acts_at(row.level)]
+        guided = [
+            row for row in rows if row.negative is not None and row.guidance.acts_at(row.level)
+        ]
         halves = [Row(row.x, row.level, row.negative) for row in guided if row.negative is not None]
         estimates = self.inner([Row(row.x, row.level, row.prompt) for row in rows] + halves)
         negatives = dict(zip(map(id, guided), estimates[len(rows) :], strict=True))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from underpaint.denoiser import Guidance, Prompt, Row
+from underpaint.denoiser import UNGUIDED, Guidance, Prompt, Row
 from underpaint.errors import Cancelled
 from underpaint.levels import Level
 from underpaint.noise import Noise
@@ -33,7 +33,7 @@ class Job:
     seed: int
     prompt: Prompt
     negative: Prompt | None = None
-    guidance: Guidance = Guidance()
+    guidance: Guidance = UNGUIDED
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -63,6 +63,7 @@ class Level:
 
 
 PICTURE = Level(1.0, 0.0)  # where every run ends
+PURE_NOISE = Level(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ Schedule = FlowSchedule | TableSchedule
 def _on_circle(angle: float) -> Level:
     # cos(pi/2) is 6e-17 in floating point; a table that ends in pure noise means 0.
     alpha = math.cos(angle)
-    return Level(0.0, 1.0) if alpha < 1e-12 else Level(alpha, math.sin(angle))
+    return PURE_NOISE if alpha < 1e-12 else Level(alpha, math.sin(angle))
 
 
 # --- reading a scheduler's JSON -------------------------------------------------------------------
@@ -199,7 +200,7 @@ def _flow_shift(config: Mapping[str, Any], image_tokens: int | None) -> float:
 
 def _betas(config: Mapping[str, Any]) -> NDArray[np.float64]:
     if config.get("trained_betas") is not None:
-        return np.asarray(cast(list[float], config["trained_betas"]), dtype=np.float64)
+        return np.asarray(cast("list[float]", config["trained_betas"]), dtype=np.float64)
     entries = int(config.get("num_train_timesteps", 1000))
     first, last = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
     match config.get("beta_schedule", "linear"):

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from underpaint.errors import Notice, RequestError
 from underpaint.geometry import Size, fit_box, working_size
@@ -10,6 +11,8 @@ from underpaint.models.catalog import Checkpoint
 from underpaint.plan import Plan, default_steps, make_plan
 from underpaint.request import Request
 
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 RANDOM_SEEDS = 2**32  # a seed drawn for someone should be short enough to type
 
 

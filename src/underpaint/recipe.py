@@ -16,6 +16,7 @@ from underpaint.plan import Plan
 from underpaint.request import Request
 from underpaint.xmp import read_packet, write_packet
 
+VERSIONS_THAT_DECIDE = ("underpaint", "torch", "diffusers", "transformers", "numpy", "pillow")
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
 # What the web UI calls the same things.
@@ -34,10 +35,10 @@ _SPACING_LABELS = {"model": "Uniform", "karras": "Karras", "log_snr": "Exponenti
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """Which picture it was: its file name without folders, its file's hash (None for pixels), size."""
+    """Which picture it was: its file name without folders, the hash of its file or pixels, its size."""
 
     name: str | None
-    sha256: str | None
+    sha256: str
     width: int
     height: int
 
@@ -105,19 +106,24 @@ class Recipe:
             "trainedAlgorithmicMedia" if whole else "compositeWithTrainedAlgorithmicMedia"
         )
 
-    def to_json(self) -> str:
-        """The recipe as one line of JSON with sorted keys: equal recipes give equal text."""
-        content = {
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as plain values, as they stand in its JSON."""
+        return {
             "recipe": 1,
             "request": self.request.model_dump(mode="json"),
             "plan": asdict(self.plan),
             "source": asdict(self.source),
             "model": asdict(self.model),
             "build": asdict(self.build),
-            "working_size": self.working_size,
-            "size": self.size,
+            "working_size": list(self.working_size),
+            "size": list(self.size),
         }
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    def to_json(self) -> str:
+        """The recipe as one line of JSON with sorted keys: equal recipes give equal text."""
+        return json.dumps(
+            self.to_dict(), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        )
 
     def to_xmp(self) -> bytes:
         """The XMP packet that carries the recipe and marks the picture as made with a model."""

@@ -132,7 +132,9 @@ class Request(BaseModel):
     @field_validator("guidance_interval", mode="before")
     @classmethod
     def _interval(cls, value: object) -> object:
-        pair = cast(object, tuple(cast(list[object], value)) if isinstance(value, list) else value)
+        pair = cast(
+            "object", tuple(cast("list[object]", value)) if isinstance(value, list) else value
+        )
         match pair:
             case (float() | int() as low, float() | int() as high) if 0 <= low < high <= 1:
                 return float(low), float(high)
@@ -169,6 +171,6 @@ def _sentence(problem: ValidationError) -> str:
         return f"{name}: {own_words}"
     rule = own_words if own_words != first["msg"] else _ALLOWED.get(name, own_words)
     allowed, semicolon, advice = rule.partition(";")
-    given = repr(cast(object, first["input"]))
+    given = repr(cast("object", first["input"]))
     shown = given if len(given) <= 60 else given[:57] + "..."
     return f"{name} {allowed}, got {shown}{semicolon}{advice}"

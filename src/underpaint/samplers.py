@@ -102,13 +102,13 @@ def heun(
     spent on Heun intervals and one Euler; then the interval before the last is Euler's too.
     """
     del noise
-    last_heun = len(levels) - 2
+    first_euler = len(levels) - 2
     if evaluations is not None and evaluations % 2 == 0:
-        last_heun -= 1
+        first_euler -= 1
     for i, (cur, nxt) in enumerate(pairwise(levels)):
         x0 = yield Query(x, cur)
         ahead = _carry(x, x0, cur, nxt)
-        if i >= last_heun:
+        if i >= first_euler:
             x = ahead
             continue
         eps = (x - cur.alpha * x0) / cur.sigma
@@ -152,9 +152,7 @@ def dpmpp_2m_sde(x: Tensor, levels: Sequence[Level], noise: Draw) -> Conversatio
     return x
 
 
-def _extrapolated(
-    x0: Tensor, past: tuple[Tensor, Level] | None, cur: Level, nxt: Level
-) -> Tensor:
+def _extrapolated(x0: Tensor, past: tuple[Tensor, Level] | None, cur: Level, nxt: Level) -> Tensor:
     """x0 extrapolated to the middle of the step: D of DPM-Solver++(2M), line 7; x0 on first order."""
     if past is None or past[1].alpha == 0 or nxt.sigma == 0:
         return x0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers.pipelines.flux.pipeline_flux import calculate_shift
+from diffusers.pipelines.flux import pipeline_flux
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler, rescale_zero_terminal_snr
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
@@ -42,7 +42,7 @@ def saved(scheduler: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("options", TABLES.values(), ids=TABLES)
 def test_every_entry_of_a_table_is_diffusers_own(options: Mapping[str, Any]):
-    theirs = DDIMScheduler(**options)
+    theirs: Any = DDIMScheduler(**options)
     ours = read_schedule(saved(theirs))
     assert isinstance(ours, TableSchedule)
     assert ours.entries == len(theirs.alphas_cumprod)
@@ -53,7 +53,7 @@ def test_every_entry_of_a_table_is_diffusers_own(options: Mapping[str, Any]):
 
 
 def test_a_rescaled_table_is_that_of_the_paper_as_diffusers_computes_it():
-    options = TABLES["v"] | {"rescale_betas_zero_snr": True}
+    options: dict[str, Any] = TABLES["v"] | {"rescale_betas_zero_snr": True}
     ours = read_schedule(saved(DDIMScheduler(**options)))
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     theirs = torch.cumprod(1 - rescale_zero_terminal_snr(betas), dim=0).numpy()
@@ -65,8 +65,8 @@ def test_a_rescaled_table_is_that_of_the_paper_as_diffusers_computes_it():
 
 @pytest.mark.parametrize("spacing", ["linspace", "leading", "trailing"])
 @pytest.mark.parametrize("steps", [7, 20])
-def test_sigmas_and_times_of_euler_are_on_our_schedule(spacing: str, steps: int):
-    theirs = EulerDiscreteScheduler(**TABLES["scaled_linear"], timestep_spacing=spacing)
+def test_sigmas_and_times_of_euler_are_on_our_schedule(spacing: Any, steps: int):
+    theirs: Any = EulerDiscreteScheduler(**TABLES["scaled_linear"], timestep_spacing=spacing)
     theirs.set_timesteps(steps)
     ours = read_schedule(saved(theirs))
     for sigma, time in zip(theirs.sigmas[:-1].tolist(), theirs.timesteps.tolist(), strict=True):
@@ -81,7 +81,7 @@ def test_sigmas_and_times_of_euler_are_on_our_schedule(spacing: str, steps: int)
 
 @pytest.mark.parametrize("steps", [5, 20])
 def test_the_karras_ladder_is_the_formula_of_diffusers(steps: int):
-    theirs = EulerDiscreteScheduler(**TABLES["scaled_linear"], use_karras_sigmas=True)
+    theirs: Any = EulerDiscreteScheduler(**TABLES["scaled_linear"], use_karras_sigmas=True)
     theirs.set_timesteps(steps)
     ours = read_schedule(saved(theirs))
     levels = ladder(ours, 1.0, steps, "karras")
@@ -96,7 +96,7 @@ def test_the_karras_ladder_is_the_formula_of_diffusers(steps: int):
 
 @pytest.mark.parametrize("steps", [5, 20])
 def test_the_log_snr_ladder_is_the_exponential_one_of_diffusers(steps: int):
-    theirs = EulerDiscreteScheduler(**TABLES["scaled_linear"], use_exponential_sigmas=True)
+    theirs: Any = EulerDiscreteScheduler(**TABLES["scaled_linear"], use_exponential_sigmas=True)
     theirs.set_timesteps(steps)
     levels = ladder(read_schedule(saved(theirs)), 1.0, steps, "log_snr")
     sigmas = theirs.sigmas[:-1].double().numpy()
@@ -105,7 +105,7 @@ def test_the_log_snr_ladder_is_the_exponential_one_of_diffusers(steps: int):
 
 @pytest.mark.parametrize("shift", [1.0, 3.0, 0.7])
 def test_every_entry_of_a_static_flow_is_diffusers_own(shift: float):
-    theirs = FlowMatchEulerDiscreteScheduler(shift=shift)
+    theirs: Any = FlowMatchEulerDiscreteScheduler(shift=shift)
     ours = read_schedule(saved(theirs))
     assert ours == FlowSchedule(shift)
     for i, (sigma, time) in enumerate(
@@ -118,7 +118,7 @@ def test_every_entry_of_a_static_flow_is_diffusers_own(shift: float):
 
 
 def test_the_shift_of_unipc_flows_is_diffusers_own():
-    theirs = UniPCMultistepScheduler(
+    theirs: Any = UniPCMultistepScheduler(
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0
     )
     theirs.set_timesteps(10)
@@ -131,12 +131,13 @@ def test_the_shift_of_unipc_flows_is_diffusers_own():
 
 @pytest.mark.parametrize("tokens", [256, 1024, 4096, 6144])
 @pytest.mark.parametrize("kind", ["exponential", "linear"])
-def test_a_shift_that_depends_on_the_size_is_that_of_the_flux_pipeline(tokens: int, kind: str):
-    theirs = FlowMatchEulerDiscreteScheduler(
+def test_a_shift_that_depends_on_the_size_is_that_of_the_flux_pipeline(tokens: int, kind: Any):
+    theirs: Any = FlowMatchEulerDiscreteScheduler(
         use_dynamic_shifting=True, base_shift=0.4, max_shift=1.3, time_shift_type=kind
     )
     config = saved(theirs)
-    mu = calculate_shift(tokens, 256, 4096, 0.4, 1.3)
+    pipeline: Any = pipeline_flux
+    mu = pipeline.calculate_shift(tokens, 256, 4096, 0.4, 1.3)
     theirs.set_timesteps(sigmas=np.linspace(1, 0.05, 20), mu=mu)
     ours = read_schedule(config, image_tokens=tokens)
     found = [ours.level(t) for t in np.linspace(1, 0.05, 20)]

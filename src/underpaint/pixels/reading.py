@@ -70,17 +70,20 @@ class Picture:
         return Image.fromarray(np.dstack([self.rgb, self.alpha]))
 
 
-def read(source: Source, *, limit_px: int = LIMIT_PX) -> Picture:
+def read(source: Source | Picture, *, limit_px: int = LIMIT_PX) -> Picture:
     """The picture in a file, in bytes, in a Pillow image or in an array.
 
     Args:
         source: A path; a file's bytes; a Pillow image (its profile and orientation are applied); or
-            an array ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` of bytes in sRGB.
+            an array ``[H, W]``, ``[H, W, 3]`` or ``[H, W, 4]`` of bytes in sRGB; a picture that was
+            read already comes back as it is.
         limit_px: The most pixels that are read; larger pictures are refused before decoding.
 
     Raises:
         PictureError: It cannot be read; the message is one sentence that says why.
     """
+    if isinstance(source, Picture):
+        return source
     try:
         if isinstance(source, np.ndarray):
             return _from_array(source, limit_px)

@@ -1,0 +1,63 @@
+"""Where results go, decided and checked before any work is done."""
+
+import os
+import sys
+from pathlib import Path
+
+from underpaint import pixels
+from underpaint.cli.options import STANDARD
+from underpaint.errors import OutputError
+
+Destination = Path | None  # None is standard output
+
+
+def destinations(
+    output: str | None, *, source: str, seed: int, count: int, overwrite: bool, as_json: bool
+) -> list[Destination]:
+    """A free place for each of ``count`` pictures.
+
+    Args:
+        output: A file, a folder, ``-`` for standard output, or None: standard output where the
+            source comes from standard input, else ``<stem>-<seed>.png`` in the current folder.
+        source: As it was typed.
+        seed: The first picture's.
+        count: How many; above 1 the names end in ``-1``, ``-2``, ….
+        overwrite: Whether existing files may be replaced.
+        as_json: Whether standard output is taken by JSON.
+
+    Raises:
+        OutputError: a place is taken, missing or closed, or no format has that ending.
+    """
+    if output == STANDARD or (output is None and source == STANDARD):
+        _check_standard_output(count, as_json=as_json)
+        return [None]
+    stem = "picture" if source == STANDARD else Path(source).stem
+    name = f"{stem}-{seed}.png"
+    if output is None:
+        place = Path(name)
+    elif output.endswith((os.sep, "/")) or Path(output).is_dir():
+        place = Path(output) / name
+    else:
+        place = Path(output)
+    pixels.suffix_of(place)
+    places = [place] if count == 1 else [_numbered(place, i) for i in range(1, count + 1)]
+    for one in places:
+        pixels.check_destination(one, overwrite=overwrite)
+    return list(places)
+
+
+def _numbered(place: Path, number: int) -> Path:
+    return place.with_name(f"{place.stem}-{number}{place.suffix}")
+
+
+def _check_standard_output(count: int, *, as_json: bool) -> None:
+    if as_json:
+        raise OutputError("--json needs standard output for itself; name a file with --output")
+    if count > 1:
+        raise OutputError(
+            f"standard output takes one picture, got --count {count}; name a file with --output"
+        )
+    if sys.stdout.isatty():
+        raise OutputError(
+            "standard output is a terminal, which cannot show a picture; name a file with --output"
+        )

@@ -1,0 +1,83 @@
+"""``underpaint inspect``."""
+
+from typing import Annotated, Any
+
+import typer
+
+from underpaint import pixels
+from underpaint.cli.options import JsonFlag
+from underpaint.cli.reporting import show_json, show_notices, show_pairs
+from underpaint.errors import RecipeError
+from underpaint.infotext import Infotext, parse_infotext
+from underpaint.recipe import Recipe
+from underpaint.xmp import read_packet
+
+
+def command(
+    file: Annotated[str, typer.Argument(help="A picture.", metavar="FILE")],
+    json: JsonFlag = False,  # noqa: FBT001, FBT002  typer reads the signature
+) -> None:
+    """Show how a picture was made: its recipe, or the settings that other programs wrote."""
+    packet, text = pixels.read_metadata(file)
+    recipe = Recipe.from_xmp(packet) if packet else None
+    infotext = parse_infotext(text) if text else None
+    if recipe is None and infotext is None:
+        raise RecipeError(f"{file!r} carries no recipe and no settings; it was not made here")
+    if json:
+        show_json(_as_json(file, packet, recipe, text, infotext))
+    elif recipe is not None:
+        show_pairs(_recipe_lines(recipe))
+        show_notices(recipe.plan.notices)
+    elif infotext is not None:
+        negative = {"negative prompt": infotext.negative_prompt} if infotext.negative_prompt else {}
+        show_pairs({"prompt": infotext.prompt, **negative, **infotext.settings})
+
+
+def _as_json(
+    file: str, packet: bytes | None, recipe: Recipe | None, text: str | None, said: Infotext | None
+) -> dict[str, Any]:
+    return {
+        "file": file,
+        "recipe": None if recipe is None else recipe.to_dict(),
+        "digital_source_type": _source_type(packet),
+        "infotext": text,
+        "settings": None
+        if said is None
+        else {
+            "prompt": said.prompt,
+            "negative_prompt": said.negative_prompt,
+            **said.settings,
+        },
+    }
+
+
+def _source_type(packet: bytes | None) -> str | None:
+    try:
+        return read_packet(packet).digital_source_type if packet else None
+    except ValueError:
+        return None
+
+
+def _recipe_lines(recipe: Recipe) -> dict[str, object]:
+    asked, start, build = recipe.request, recipe.plan.start, recipe.build
+    low, high = asked.guidance_interval
+    where = "" if (low, high) == (0, 1) else f" for t in {low:g}:{high:g}"
+    lines: dict[str, object] = {
+        "source": f"{recipe.source.name or 'no name'}, "
+        f"{recipe.source.width}x{recipe.source.height}, SHA-256 {recipe.source.sha256}",
+        "prompt": asked.prompt,
+        "negative prompt": asked.negative_prompt,
+        "strength": f"{asked.strength:g}: starts at alpha {start.alpha:.4f}, sigma "
+        f"{start.sigma:.4f}, {start.signal_share:.1%} of the source's signal",
+        "steps": recipe.plan.evaluations,
+        "sampler": f"{asked.sampler}, spacing {asked.spacing}",
+        "guidance": f"{asked.guidance_scale:g}{where}",
+        "seed": asked.seed,
+        "size": f"{recipe.size}, rendered at {recipe.working_size}",
+        "model": f"{recipe.model.name}, {recipe.model.family}, SHA-256 {recipe.model.sha256}",
+        "build": f"underpaint {build.underpaint}, torch {build.torch}, diffusers {build.diffusers}, "
+        f"transformers {build.transformers}, numpy {build.numpy}, pillow {build.pillow}",
+        "ran on": f"{build.device}, {build.precision}, {build.threads} threads, "
+        f"{build.instruction_set}, {build.rows_per_call} pictures a call",
+    }
+    return {name: value for name, value in lines.items() if value not in {"", None}}

@@ -1,0 +1,191 @@
+"""The options of ``render`` and ``plan``, with the defaults, bounds and words of ``Request``."""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any
+
+import typer
+
+from underpaint import pixels
+from underpaint.errors import PictureError, RequestError
+from underpaint.geometry import Fit
+from underpaint.levels import Spacing
+from underpaint.planning import Precision
+from underpaint.request import Request, SamplerName
+
+STANDARD = "-"  # standard input as a source, standard output as a destination
+_MOST_INPUT_BYTES = 512 << 20  # standard input is read into memory; a file may be larger
+
+_WORDS = {
+    name: " ".join(text.split())
+    for name, text in re.findall(
+        r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(Request) or "", re.MULTILINE
+    )
+}
+
+
+def _option(field: str, *flags: str, add: str = "", metavar: str | None = None) -> Any:
+    """An option that stands for a field of ``Request`` and is described in its words."""
+    words = _WORDS.get(field, "").replace("``", "")
+    return typer.Option(*flags, help=f"{words}{add}", metavar=metavar, show_default=field != "eta")
+
+
+def _default(field: str) -> Any:
+    return Request.model_fields[field].default
+
+
+SourceArgument = Annotated[
+    str, typer.Argument(help="The picture to start from; - reads standard input.", metavar="SOURCE")
+]
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")
+]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What was typed after ``render`` or ``plan``; each field is an option."""
+
+    source: SourceArgument
+    prompt: Annotated[str, typer.Argument(help=_WORDS.get("prompt"), metavar="PROMPT")]
+    strength: Annotated[float, _option("strength", "--strength", "-s")] = _default("strength")
+    steps: Annotated[
+        int | None, _option("steps", "--steps", "-n", add=" Default: 20 x strength, at least 4.")
+    ] = None
+    guidance_scale: Annotated[
+        float | None,
+        _option("guidance_scale", "--guidance-scale", "-g", add=" Default: the model's own."),
+    ] = None
+    guidance_interval: Annotated[
+        str, _option("guidance_interval", "--guidance-interval", metavar="LO:HI")
+    ] = ":".join(f"{end:g}" for end in _default("guidance_interval"))
+    guidance_rescale: Annotated[float, _option("guidance_rescale", "--guidance-rescale")] = (
+        _default("guidance_rescale")
+    )
+    negative_prompt: Annotated[str, _option("negative_prompt", "--negative-prompt")] = _default(
+        "negative_prompt"
+    )
+    seed: Annotated[int | None, _option("seed", "--seed", add=" Default: a random one.")] = None
+    count: Annotated[int, _option("count", "--count")] = _default("count")
+    sampler: Annotated[
+        SamplerName | None, _option("sampler", "--sampler", add=" Default: the model's own.")
+    ] = None
+    eta: Annotated[float | None, _option("eta", "--eta")] = None
+    spacing: Annotated[
+        Spacing | None, _option("spacing", "--spacing", add=" Default: model.")
+    ] = None
+    model: Annotated[str | None, _option("model", "--model", "-m", add=" Default: gesso.")] = None
+    work_size: Annotated[
+        str, _option("work_size", "--work-size", metavar="auto|native|WxH")
+    ] = _default("work_size")
+    size: Annotated[str | None, _option("size", "--size", metavar="WxH")] = None
+    fit: Annotated[Fit, _option("fit", "--fit")] = _default("fit")
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file (.png, .jpg, .webp, .avif), a folder, or - for standard output. "
+            "Default: <stem>-<seed>.png in this folder; a --count above 1 gives -1, -2, ….",
+            metavar="PATH",
+        ),
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False
+    no_metadata: Annotated[
+        bool, typer.Option("--no-metadata", help="Leave the recipe out of the file.")
+    ] = False
+    device: Annotated[
+        str, typer.Option("--device", help="auto, or one of torch's such as cpu or cuda.")
+    ] = "auto"
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="The numbers the networks compute in.")
+    ] = "auto"
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="One picture a network call on every device, as on the CPU."),
+    ] = False
+    mask: Annotated[str | None, typer.Option("--mask", hidden=True)] = None
+    json: JsonFlag = False
+    quiet: QuietFlag = False
+
+    def request(self) -> Request:
+        """The request, its fields checked, its source still the path.
+
+        Raises:
+            RequestError: one of them cannot be used.
+        """
+        if self.mask is not None:
+            raise RequestError(
+                "--mask is for inpainting, which repaints one part; img2img repaints the whole "
+                "picture, so leave --mask out or use an inpainting tool"
+            )
+        return Request(
+            source=self.source,
+            prompt=self.prompt,
+            strength=self.strength,
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            guidance_interval=_interval(self.guidance_interval),
+            guidance_rescale=self.guidance_rescale,
+            negative_prompt=self.negative_prompt,
+            seed=self.seed,
+            count=self.count,
+            sampler=self.sampler,
+            eta=self.eta,
+            spacing=self.spacing,
+            model=self.model,
+            work_size=self.work_size,
+            size=self.size,
+            fit=self.fit,
+        )
+
+
+def command_of(act: Callable[[Wish], None]) -> Callable[..., None]:
+    """A typer command with an option for each field of ``Wish``, and the words of ``act``."""
+
+    def command(**typed: Any) -> None:
+        act(Wish(**typed))
+
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=field.type,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+        )
+        for field in fields(Wish)
+    ]
+    command.__doc__ = act.__doc__
+    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {field.name: field.type for field in fields(Wish)}
+    return command
+
+
+def read_source(source: str) -> pixels.Picture:
+    """The picture at that path, or on standard input for ``-``.
+
+    Raises:
+        PictureError: it cannot be read.
+    """
+    if source != STANDARD:
+        return pixels.read(source)
+    if sys.stdin.isatty():
+        raise PictureError("the source is - but nothing is piped into standard input; name a file")
+    data = sys.stdin.buffer.read(_MOST_INPUT_BYTES + 1)
+    if len(data) > _MOST_INPUT_BYTES:
+        raise PictureError("standard input holds more than 512 MiB; save the picture and name it")
+    return pixels.read(data)
+
+
+def _interval(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(end) for end in text.split(":"))
+    except ValueError:
+        raise RequestError(
+            f"guidance_interval must be LOW:HIGH in t with 0 <= LOW < HIGH <= 1, got {text[:40]!r}"
+        ) from None
+    return low, high

@@ -1,0 +1,133 @@
+"""``underpaint render``."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from underpaint import pixels
+from underpaint.cli import interrupted
+from underpaint.cli.destinations import Destination, destinations
+from underpaint.cli.options import STANDARD, Wish, command_of, read_source
+from underpaint.cli.reporting import (
+    Meter,
+    progress,
+    show_json,
+    show_line,
+    show_notices,
+    write_to_standard_output,
+)
+from underpaint.errors import Notice
+from underpaint.models import catalog
+from underpaint.planning import resolve
+from underpaint.request import Request
+from underpaint.results import Finished, Planned, Result, Step
+
+
+def render(wish: Wish) -> None:
+    """Re-render SOURCE after PROMPT.
+
+    The composition stays, style and materials change: --strength says how far.
+    """
+    asked = wish.request()
+    checkpoint = catalog.find(wish.model)
+    picture = read_source(wish.source)
+    resolved = resolve(asked, checkpoint, picture.size, notices=picture.notices)
+    places = destinations(
+        wish.output,
+        source=wish.source,
+        seed=resolved.request.seed or 0,
+        count=asked.count,
+        overwrite=wish.overwrite,
+        as_json=wish.json,
+    )
+    speaks = not (wish.json or wish.quiet)
+    if speaks:
+        show_notices(resolved.plan.notices)
+    said = set(resolved.plan.notices)
+    request = resolved.request.model_copy(update={"source": picture})
+    begun = time.perf_counter()
+    with progress(quiet=wish.quiet) as meter:
+        finished = _pictures(wish, request, meter)
+        for place, event in zip(places, finished, strict=True):
+            notices = _write(event.result, place, wish)
+            new, said = [one for one in notices if one not in said], said | set(notices)
+            if speaks:
+                show_notices(new)
+            seconds, begun = time.perf_counter() - begun, time.perf_counter()
+            facts = _facts(wish.source, event, place, notices, seconds)
+            if wish.json:
+                show_json(facts)
+            elif place is not None and not wish.quiet:
+                show_line(_sentence(facts))
+
+
+command = command_of(render)
+
+
+def _pictures(wish: Wish, request: Request, meter: Meter) -> Iterator[Finished]:
+    meter.begin("loading the model", 0)
+    from underpaint.engine import Engine  # noqa: PLC0415  torch, only once everything is checked
+
+    engine = Engine(
+        wish.model,
+        device=wish.device,
+        precision=wish.precision,
+        rows_per_call=1 if wish.exact else None,
+    )
+    for event in engine.stream([request], cancelled=lambda: bool(interrupted)):
+        match event:
+            case Planned():
+                of = f" {event.index + 1} of {wish.count}" if wish.count > 1 else ""
+                meter.begin(f"painting{of}", event.plan.evaluations)
+            case Step():
+                meter.advance(event.evaluation)
+            case Finished():
+                yield event
+
+
+def _write(result: Result, place: Destination, wish: Wish) -> tuple[Notice, ...]:
+    """Writes the picture, and returns every notice about it."""
+    suffix = ".png" if place is None else pixels.suffix_of(place)
+    data = result.encode(suffix, metadata=not wish.no_metadata)
+    if place is None:
+        write_to_standard_output(data)
+    else:
+        pixels.write_atomically(place, data, overwrite=wish.overwrite)
+    infotext = None if wish.no_metadata else result.recipe.to_infotext()
+    return (*result.notices, *pixels.encoding_notices(result.image, suffix, infotext=infotext))
+
+
+def _facts(
+    source: str,
+    event: Finished,
+    place: Destination,
+    notices: tuple[Notice, ...],
+    seconds: float,
+) -> dict[str, Any]:
+    recipe = event.result.recipe
+    request = recipe.request
+    return {
+        "output": STANDARD if place is None else str(place),
+        "source": source,
+        "width": recipe.size.width,
+        "height": recipe.size.height,
+        "working_size": str(recipe.working_size),
+        "seed": request.seed,
+        "strength": request.strength,
+        "steps": recipe.plan.evaluations,
+        "evaluations": event.evaluations,
+        "start": {"alpha": recipe.plan.start.alpha, "sigma": recipe.plan.start.sigma},
+        "model": request.model,
+        "sampler": request.sampler,
+        "spacing": request.spacing,
+        "guidance_scale": request.guidance_scale,
+        "notices": [{"code": one.code, "message": one.message} for one in notices],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _sentence(facts: dict[str, Any]) -> str:
+    return (
+        "{output}: {width}x{height}, strength {strength:g}, {evaluations} steps, seed {seed}, "
+        "{model}, {seconds:.1f} s"
+    ).format(**facts)

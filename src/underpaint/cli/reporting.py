@@ -1,0 +1,145 @@
+"""What the commands say: results on standard output, everything else on standard error."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from underpaint.errors import Notice, OutputError
+
+
+def show_error(code: str, message: str, *, as_json: bool) -> None:
+    """One sentence on standard error, or one object on standard output."""
+    if as_json:
+        show_json({"error": {"code": code, "message": message}})
+    else:
+        print(f"error: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def show_json(content: Mapping[str, Any]) -> None:
+    """One object on one line of standard output."""
+    show_line(json.dumps(content))
+
+
+def show_line(text: str) -> None:
+    """One line of standard output.
+
+    Raises:
+        OutputError: nobody reads it any more.
+    """
+    with _reader_may_leave():
+        print(text, flush=True)  # noqa: T201
+
+
+def write_to_standard_output(data: bytes) -> None:
+    """All of a picture's bytes.
+
+    Raises:
+        OutputError: nobody reads them any more.
+    """
+    with _reader_may_leave():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def show_notices(notices: Iterable[Notice]) -> None:
+    """One line each on standard error."""
+    for notice in notices:
+        line = f"note: {printable(notice.message)} [{notice.code}]"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def show_pairs(pairs: Mapping[str, object]) -> None:
+    """A table of two columns on standard output, folded to a terminal's width."""
+    from rich.console import Console  # noqa: PLC0415  wanted by few commands
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs.items():
+        table.add_row(name, Text(printable(str(value))))
+    # A pipe has no width: nothing is folded there, so that a line stays a line.
+    with _reader_may_leave():
+        Console(width=None if sys.stdout.isatty() else 100_000).print(table)
+
+
+def printable(text: str) -> str:
+    """The text without what could steer a terminal: other people's prompts end up in files."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+class Meter(Protocol):
+    """Shows how far a run is."""
+
+    def begin(self, what: str, steps: int) -> None:
+        """A picture of that many steps is next."""
+        ...
+
+    def advance(self, done: int) -> None:
+        """So many of its steps are done."""
+        ...
+
+
+@dataclass(slots=True)
+class _Silent:
+    def begin(self, what: str, steps: int) -> None:
+        del what, steps
+
+    def advance(self, done: int) -> None:
+        del done
+
+
+@dataclass(slots=True)
+class _Bar:
+    progress: Any
+    task: Any = field(default=None)
+
+    def begin(self, what: str, steps: int) -> None:
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+        self.task = self.progress.add_task(what, total=steps or None)
+
+    def advance(self, done: int) -> None:
+        self.progress.update(self.task, completed=done)
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Meter]:
+    """A bar with the time that is left, where standard error is a terminal; else nothing."""
+    if quiet or not sys.stderr.isatty():
+        yield _Silent()
+        return
+    from rich.console import Console  # noqa: PLC0415  not needed on a pipe
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        yield _Bar(shown)
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # What Python would flush at its end goes nowhere, and says nothing about it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError("standard output was closed before everything was written") from None
