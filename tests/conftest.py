@@ -1,7 +1,6 @@
 """What every test may ask for."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 # One thread: two that wait for each other on a busy machine are many times slower. Set before torch
@@ -12,7 +11,6 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pytest
 from PIL import Image
-
 from tests.tiny_checkpoint import make_tiny_checkpoint
 
 
@@ -23,11 +21,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small soft picture, 64×48, as a PNG."""
     path = tmp_path_factory.mktemp("pictures") / "scene.png"
     soft_picture(64, 48).save(path)
-    yield path
+    return path
 
 
 def soft_picture(width: int, height: int, *, seed: int = 0) -> Image.Image:

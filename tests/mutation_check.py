@@ -112,9 +112,9 @@ MUTATIONS = [
     Mutation("samplers", "nxt.sigma * cur.alpha / (nxt.alpha", "nxt.sigma / (nxt.alpha"),
     Mutation("samplers", "x0 + (h / (2 * h_past)) * (x0 - past[0])", "x0 + (h_past / (2 * h)) * (x0 - past[0])"),
     Mutation("samplers", "x0 + (h / (2 * h_past))", "x0 - (h / (2 * h_past))"),
-    Mutation("samplers", "past is None or past[1].alpha == 0 or nxt.sigma == 0", "past is None or past[1].alpha == 0"),
-    Mutation("samplers", "past is None or past[1].alpha == 0 or nxt.sigma == 0", "past is None or nxt.sigma == 0"),
-    # samplers, ddim, ancestral, lcm
+    Mutation("samplers", "past is None or nxt.sigma == 0", "past is None"),
+    Mutation("samplers", "x0 + (h / (2 * h_past))", "x0 + (min(h, 1) / (2 * h_past))"),
+    # samplers, with ddim, ancestral, lcm
     Mutation("samplers", "fresh = eta**2 *", "fresh = eta *"),
     Mutation("samplers", "(1 - _shrink(cur, nxt) ** 2)", "(1 - _shrink(cur, nxt))"),
     Mutation("samplers", "math.sqrt(1 - fresh) * eps", "(1 - fresh) * eps"),

@@ -184,9 +184,15 @@ def test_a_gif_of_10000_frames_gives_its_first_at_once() -> None:
     assert np.array_equal(picture.rgb, np.full((2, 2, 3), [255, 0, 0]))
 
 
+def test_a_progressive_jpeg_without_its_last_scan_is_refused() -> None:
+    whole = made.jpeg(progressive=True)
+    with pytest.raises(PictureError, match="cut short"):
+        pixels.read(whole[: whole.rindex(b"\xff\xda")])
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_half_of_a_large_jpeg_is_refused_too(progressive: bool) -> None:
-    image = made.drawing(3000, 2000)
+    image = made.drawing(300, 200).resize((6000, 4000))
     whole = made.saved(image, "JPEG", quality=95, progressive=progressive)
     with pytest.raises(PictureError, match="cut short"):
         pixels.read(made.cut(whole, 0.6))
@@ -380,8 +386,17 @@ def test_a_picture_tagged_srgb_keeps_every_pixel() -> None:
         assert np.array_equal(_read_with(data).rgb, rng)
 
 
-def _srgb_tags() -> dict[bytes, bytes]:
-    curve = made._curve(made.linear(np.linspace(0, 1, 1024)))
+def test_a_profile_that_is_almost_srgb_is_applied() -> None:
+    ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
+    profile = made.icc(b"RGB ", _srgb_tags(np.linspace(0, 1, 1024) ** 2.2))
+    seen = _read_with(made.saved(Image.fromarray(ramp), "PNG", icc_profile=profile)).rgb
+    wanted = np.round(made.encoded((ramp / 255) ** 2.2) * 255)
+    assert np.abs(wanted - ramp).max() < 10
+    assert np.abs(seen - wanted).max() <= 1  # rounding through lcms's tables
+
+
+def _srgb_tags(light: np.ndarray | None = None) -> dict[bytes, bytes]:
+    curve = made._curve(made.linear(np.linspace(0, 1, 1024)) if light is None else light)
     tags = {f"{c}TRC".encode(): curve for c in "rgb"}
     return tags | {
         f"{c}XYZ".encode(): made._xyz(*made.SRGB_TO_XYZ[:, i]) for i, c in enumerate("rgb")

@@ -9,9 +9,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from tests.closed_form import Coefficients, Gaussian, converse, variance
 from torch import Tensor
 
+from tests.closed_form import Coefficients, Gaussian, converse, variance
 from underpaint.levels import Level
 from underpaint.request import SamplerName
 from underpaint.samplers import choose

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.closed_form import Gaussian, converse
 from torch import Tensor
 
+from tests.closed_form import Gaussian, converse
 from underpaint.denoiser import Guidance, Prompt, Row, to_x0
 from underpaint.errors import Cancelled
 from underpaint.guidance import guided

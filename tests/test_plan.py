@@ -5,8 +5,8 @@ import math
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.test_levels import SCHEDULES, SPACINGS, STABLE_DIFFUSION
 
+from tests.test_levels import SCHEDULES, SPACINGS, STABLE_DIFFUSION
 from underpaint.levels import PICTURE, FlowSchedule, Level, Schedule, Spacing, ladder, read_schedule
 from underpaint.plan import Plan, default_steps, intervals, make_plan
 from underpaint.request import SAMPLER_NAMES, SamplerName

@@ -14,10 +14,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.closed_form import Coefficients, Gaussian, converse, mean, variance
-from tests.test_levels import SCHEDULES
 from torch import Tensor
 
+from tests.closed_form import Coefficients, Gaussian, converse, mean, variance
+from tests.test_levels import SCHEDULES
 from underpaint.levels import PICTURE, FlowSchedule, Level, Schedule
 from underpaint.plan import intervals, make_plan
 from underpaint.request import SAMPLER_NAMES, SamplerName
@@ -184,23 +184,22 @@ def test_the_first_step_from_pure_noise_is_eulers(name: SamplerName, schedule: s
 
 
 @pytest.mark.parametrize("name", ["dpmpp_2m", "dpmpp_2m_sde", "unipc"])
-def test_multistep_samplers_are_first_order_while_a_level_they_need_is_pure_noise(
-    name: SamplerName,
+@PURE
+def test_after_a_step_from_pure_noise_a_multistep_sampler_starts_afresh(
+    name: SamplerName, schedule: str
 ):
-    # the limit alpha -> 0 of their formulas: a start a hair above pure noise gives the same path
-    schedule = SCHEDULES["flow"]
-    paths: list[list[Tensor]] = []
-    for first in (1.0, 1.0 - 1e-9):
-        noise = draws(3, (5,), torch.float64)
-        levels = levels_of(schedule, [first, 0.75, 0.5, 0.25])
-        queries, result = converse(
-            choose(name, evaluations=4), noise(), levels, GAUSSIAN.estimate, noise
-        )
-        paths.append([*(query.x for query in queries), result])
-    # log(1e9) = 21: what the vanished slope still weighs is up to a twentieth of a difference of
-    # estimates; the first steps, where nothing is extrapolated, agree to the size of the hair
-    assert torch.allclose(paths[0][1], paths[1][1], atol=1e-8)
-    assert all(torch.allclose(a, b, atol=0.06) for a, b in zip(*paths, strict=True))
+    # nothing is extrapolated from, or corrected with, an estimate at alpha = 0
+    levels = levels_of(SCHEDULES[schedule], [1.0, 0.8, 0.55, 0.35, 0.1])
+    sampler = choose(name, evaluations=5)
+    noise = draws(3, (5,), torch.float64)
+    whole, end = converse(sampler, noise(), levels, GAUSSIAN.estimate, noise)
+    noise = draws(3, (5,), torch.float64)
+    for _ in range(2):  # the start's, and the first step's where a sampler draws one
+        noise()
+    later, later_end = converse(sampler, whole[1].x, levels[1:], GAUSSIAN.estimate, noise)
+    for one, other in zip(whole[1:], later, strict=True):
+        assert torch.allclose(one.x, other.x, rtol=0, atol=EXACT)
+    assert torch.allclose(end, later_end, rtol=0, atol=EXACT)
 
 
 def test_from_pure_noise_to_zero_many_euler_steps_reach_the_closed_form():

@@ -49,7 +49,9 @@ def make_tiny_checkpoint(folder: Path, *, prediction_type: str = "epsilon", seed
         "steps_offset": 1,
     }
     _write(folder / "scheduler" / "scheduler_config.json", scheduler)
-    _write(folder / "underpaint.json", {"guidance_scale": 3.0, "comfortable_px": 4096, "min_px": 16})
+    _write(
+        folder / "underpaint.json", {"guidance_scale": 3.0, "comfortable_px": 4096, "min_px": 16}
+    )
     return folder
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from underpaint.startup import collector_paused
 
 if TYPE_CHECKING:
-    from underpaint.engine import Engine, render
+    from underpaint.engine import Engine
     from underpaint.errors import (
         Cancelled,
         InputError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from underpaint.levels import Level
     from underpaint.plan import Plan
     from underpaint.recipe import Recipe
+    from underpaint.rendering import render
     from underpaint.request import Request
     from underpaint.results import Finished, Planned, Result, Step
 
@@ -43,7 +44,8 @@ _HOMES = {
         "RequestError",
         "UnderpaintError",
     ),
-    "engine": ("Engine", "render"),
+    "engine": ("Engine",),
+    "rendering": ("render",),
     "levels": ("Level",),
     "plan": ("Plan",),
     "recipe": ("Recipe",),

@@ -42,7 +42,8 @@ def preview_matrix(codec: Codec) -> Tensor:
     inputs = _with_ones(latents).double()
     ridge = 1e-3 * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
     target = small.flatten(1).T.double()
-    return torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ target).float()
+    matrix: Tensor = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ target)
+    return matrix.float()
 
 
 def preview(latents: Tensor, matrix: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from underpaint.planning import PRECISIONS
 from underpaint.recipe import VERSIONS_THAT_DECIDE, Build
 
 
-
 def find_device(name: str) -> torch.device:
     """The device of that name; for ``auto`` a GPU where there is one.
 
@@ -41,7 +40,7 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in PRECISIONS:
         raise RequestError(f"precision must be one of {', '.join(PRECISIONS)}, got {name!r}")
     if name != "auto":
-        return cast(torch.dtype, getattr(torch, name))
+        return cast("torch.dtype", getattr(torch, name))
     match device.type:
         case "cuda":
             return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -58,9 +57,14 @@ def _cpu_has_bfloat16() -> bool:
 
 def describe(device: torch.device, dtype: torch.dtype, *, rows_per_call: int) -> Build:
     """What a run on ``device`` in ``dtype`` depends on, beside its request."""
-    versions = {name: version(name) for name in VERSIONS_THAT_DECIDE}
+    found = {name: version(name) for name in VERSIONS_THAT_DECIDE}
     return Build(
-        **versions,
+        underpaint=found["underpaint"],
+        torch=found["torch"],
+        diffusers=found["diffusers"],
+        transformers=found["transformers"],
+        numpy=found["numpy"],
+        pillow=found["pillow"],
         instruction_set=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         device=str(device),
         precision=str(dtype).removeprefix("torch."),

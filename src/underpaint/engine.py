@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
@@ -14,17 +14,16 @@ from torch import Tensor
 
 from underpaint import pixels
 from underpaint.codec import preview, preview_matrix
-from underpaint.denoiser import Guidance, Prompt
+from underpaint.denoiser import Guidance, Prompt, Row
 from underpaint.devices import describe, find_device, find_dtype
 from underpaint.errors import Notice, RequestError
-from underpaint.geometry import Fit, Size
 from underpaint.guidance import guided
 from underpaint.img2img import Job, Repainted, Stepped, repaint
-from underpaint.levels import Spacing
+from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
 from underpaint.planning import Resolved, resolve
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
-from underpaint.request import Request, SamplerName, WorkSize
+from underpaint.request import Request
 from underpaint.results import Event, Finished, Planned, Result, Step
 from underpaint.samplers import choose
 from underpaint.startup import collector_paused
@@ -38,7 +37,9 @@ V = TypeVar("V")
 
 KEPT_SOURCES = 8  # latents of a 512² source take 256 kB
 KEPT_PROMPTS = 64
-ROWS_ON_GPU = 8  # pictures a call; the CPU's default is one, so that every surface gives equal bytes
+ROWS_ON_GPU = (
+    8  # pictures a call; the CPU's default is one, so that every surface gives equal bytes
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +72,7 @@ class Engine:
         device: str = "auto",
         precision: str = "auto",
         rows_per_call: int | None = None,
+        threads: int | None = None,
     ) -> None:
         """Finds the checkpoint; its weights are loaded when the first picture needs them.
 
@@ -79,6 +81,8 @@ class Engine:
             device: ``auto``, or one of torch's, such as ``cpu`` or ``cuda``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
             rows_per_call: Pictures that share a network call; the device's default for None.
+            threads: The CPU's, for this process; torch's choice for None. Another number of threads
+                adds in another order, so bytes depend on it.
 
         Raises:
             ModelError: there is no such model.
@@ -88,6 +92,8 @@ class Engine:
         self.device = find_device(device)
         self.dtype = find_dtype(precision, self.device)
         self.rows_per_call = rows_per_call or (1 if self.device.type == "cpu" else ROWS_ON_GPU)
+        if threads is not None:
+            torch.set_num_threads(threads)
         self._sources: OrderedDict[str, Tensor] = OrderedDict()
         self._prompts: OrderedDict[str, tuple[Prompt, tuple[Notice, ...]]] = OrderedDict()
 
@@ -126,7 +132,7 @@ class Engine:
 
         running = repaint(
             jobs(),
-            lambda rows: guided(self.model.denoiser)(rows),
+            self._denoised,
             rows_per_call=self.rows_per_call,
             cancelled=cancelled,
         )
@@ -146,6 +152,9 @@ class Engine:
                 case Repainted():
                     del under_way[event.index]
                     yield Finished(event.index, self._finish(one, event.latents), event.evaluations)
+
+    def _denoised(self, rows: Sequence[Row]) -> list[Tensor]:
+        return guided(self.model.denoiser)(rows)
 
     # --- one picture's way in ---------------------------------------------------------------------
 
@@ -168,12 +177,18 @@ class Engine:
         first_seed = request.seed or 0
         for seed in range(first_seed, first_seed + asked.count):
             single = request.model_copy(update={"seed": seed, "count": 1})
-            job = Job(latents, plan, sampler, seed, prompt, negative, self._guidance(request))
+            job = Job(
+                latents,
+                plan,
+                sampler,
+                seed,
+                prompt,
+                negative,
+                _guidance(request, self.checkpoint.schedule),
+            )
             yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
 
-    def _framed(
-        self, picture: pixels.Picture, resolved: Resolved
-    ) -> tuple[pixels.Frame, Tensor]:
+    def _framed(self, picture: pixels.Picture, resolved: Resolved) -> tuple[pixels.Frame, Tensor]:
         tensor, frame = pixels.frame(
             picture,
             target=resolved.size,
@@ -188,17 +203,6 @@ class Engine:
         )
         return frame, latents
 
-    def _guidance(self, request: Request) -> Guidance:
-        low, high = request.guidance_interval
-        level = self.checkpoint.schedule.level
-        scale = 1.0 if request.guidance_scale is None else request.guidance_scale
-        whole = Guidance(scale, rescale=request.guidance_rescale)
-        return replace(
-            whole,
-            low=whole.low if low == 0 else level(low),
-            high=whole.high if high == 1 else level(high),
-        )
-
     def _worded(self, text: str) -> tuple[Prompt, tuple[Notice, ...]]:
         return _kept(self._prompts, text, lambda: self.model.words.encode(text), most=KEPT_PROMPTS)
 
@@ -208,7 +212,7 @@ class Engine:
         with collector_paused():
             from underpaint.models import stable_diffusion  # noqa: PLC0415  heavy: when needed
 
-        torch.set_flush_denormal(True)  # noqa: FBT003  torch's own signature
+        torch.set_flush_denormal(True)
         return stable_diffusion.load(self.checkpoint, device=self.device, dtype=self.dtype)
 
     # --- and out ----------------------------------------------------------------------------------
@@ -247,6 +251,16 @@ def _announcement(index: int, resolved: Resolved) -> Planned:
     return Planned(index, resolved.request, resolved.plan, resolved.working_size, resolved.size)
 
 
+def _guidance(request: Request, schedule: Schedule) -> Guidance:
+    low, high = request.guidance_interval
+    return Guidance(
+        scale=1.0 if request.guidance_scale is None else request.guidance_scale,
+        low=PICTURE if low == 0 else schedule.level(low),
+        high=PURE_NOISE if high == 1 else schedule.level(high),
+        rescale=request.guidance_rescale,
+    )
+
+
 def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], *, most: int) -> V:
     """The value under ``key``, made if it is not kept; the least recently used one leaves."""
     if key not in kept:
@@ -255,61 +269,3 @@ def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], *, most: i
             kept.popitem(last=False)
     kept.move_to_end(key)
     return kept[key]
-
-
-def render(
-    source: object,
-    prompt: str,
-    *,
-    strength: float | None = None,
-    steps: int | None = None,
-    guidance_scale: float | None = None,
-    guidance_interval: tuple[float, float] | None = None,
-    negative_prompt: str | None = None,
-    seed: int | None = None,
-    sampler: SamplerName | None = None,
-    spacing: Spacing | None = None,
-    model: str | Path | None = None,
-    work_size: WorkSize | str | None = None,
-    size: Size | str | None = None,
-    fit: Fit | None = None,
-) -> Result:
-    """One picture: ``source`` re-rendered after ``prompt``; what is None takes ``Request``'s default.
-
-    An ``Engine`` made once is faster for many pictures: this loads the model each time.
-
-    Args:
-        source: A path, a file's bytes, a PIL image or a uint8 array [H, W], [H, W, 3] or [H, W, 4].
-        prompt: What the result should look like.
-        strength: Where the run starts, 0 (the source itself) to 1 (the source is ignored).
-        steps: Network evaluations that run.
-        guidance_scale: Classifier-free guidance; 1 is none.
-        guidance_interval: The part of t in which guidance acts.
-        negative_prompt: What guidance steers away from.
-        seed: Names the noise; drawn and recorded if left out.
-        sampler: How the levels are walked.
-        spacing: How they lie.
-        model: A shipped name or a checkpoint's folder.
-        work_size: The size rendered at.
-        size: The size of the result.
-        fit: How a source of another shape is brought to ``size``.
-
-    Raises:
-        InputError: something cannot be used; the message says what can.
-    """
-    options = {
-        "strength": strength,
-        "steps": steps,
-        "guidance_scale": guidance_scale,
-        "guidance_interval": guidance_interval,
-        "negative_prompt": negative_prompt,
-        "seed": seed,
-        "sampler": sampler,
-        "spacing": spacing,
-        "work_size": work_size,
-        "size": size,
-        "fit": fit,
-    }
-    given = {name: value for name, value in options.items() if value is not None}
-    request = Request(source=source, prompt=prompt, **given)
-    return Engine(model).render(request)

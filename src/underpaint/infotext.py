@@ -13,8 +13,9 @@ from typing import cast
 
 _NEGATIVE = "Negative prompt:"
 _FEWEST_PAIRS = 3
-# modules/infotext_utils.py of the web UI: re_param_code
-_PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+# modules/infotext_utils.py of the web UI: re_param_code, with a bound on a key's length, without
+# which a long line of letters takes minutes.
+_PAIR = re.compile(r'\s*(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def write_infotext(text: Infotext) -> str:
 def parse_infotext(text: str) -> Infotext:
     """What ``text`` says, read as the web UI reads it."""
     *lines, last = text.strip().split("\n")
-    pairs = cast(list[tuple[str, str]], _PAIR.findall(last))
+    pairs = cast("list[tuple[str, str]]", _PAIR.findall(last))
     if len(pairs) < _FEWEST_PAIRS:
         lines, pairs = [*lines, last], []
     stripped = [line.strip() for line in lines]

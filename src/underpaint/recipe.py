@@ -16,6 +16,7 @@ from underpaint.plan import Plan
 from underpaint.request import Request
 from underpaint.xmp import read_packet, write_packet
 
+VERSION = 1  # of the layout of a recipe's JSON
 VERSIONS_THAT_DECIDE = ("underpaint", "torch", "diffusers", "transformers", "numpy", "pillow")
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
@@ -109,7 +110,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values, as they stand in its JSON."""
         return {
-            "recipe": 1,
+            "recipe": VERSION,
             "request": self.request.model_dump(mode="json"),
             "plan": asdict(self.plan),
             "source": asdict(self.source),
@@ -121,9 +122,7 @@ class Recipe:
 
     def to_json(self) -> str:
         """The recipe as one line of JSON with sorted keys: equal recipes give equal text."""
-        return json.dumps(
-            self.to_dict(), sort_keys=True, ensure_ascii=False, separators=(",", ":")
-        )
+        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
     def to_xmp(self) -> bytes:
         """The XMP packet that carries the recipe and marks the picture as made with a model."""
@@ -155,12 +154,8 @@ class Recipe:
             RecipeError: the text is no recipe, or one of a later version.
         """
         try:
-            content = cast(dict[str, Any], json.loads(text))
-            if content["recipe"] != 1:
-                raise RecipeError(
-                    f"the recipe is of version {content['recipe']!r:.20} and this build reads "
-                    "version 1; install a later one"
-                )
+            content = cast("dict[str, Any]", json.loads(text))
+            _check_version(content["recipe"])
             return cls(
                 request=Request(source=source, **content["request"]),
                 plan=_plan(content["plan"]),
@@ -173,7 +168,9 @@ class Recipe:
         except RecipeError:
             raise
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise RecipeError("the file's underpaint recipe is damaged and cannot be read") from None
+            raise RecipeError(
+                "the file's underpaint recipe is damaged and cannot be read"
+            ) from None
 
     @classmethod
     def from_xmp(cls, packet: bytes, *, source: object = None) -> "Recipe | None":
@@ -187,6 +184,14 @@ class Recipe:
         except ValueError:
             return None
         return None if found is None else cls.from_json(found, source=source)
+
+
+def _check_version(version: object) -> None:
+    if version != VERSION:
+        raise RecipeError(
+            f"the recipe is of version {version!r:.20} and this build reads version {VERSION}; "
+            "install a later one"
+        )
 
 
 def _plan(content: dict[str, Any]) -> Plan:

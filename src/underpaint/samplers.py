@@ -154,10 +154,10 @@ def dpmpp_2m_sde(x: Tensor, levels: Sequence[Level], noise: Draw) -> Conversatio
 
 def _extrapolated(x0: Tensor, past: tuple[Tensor, Level] | None, cur: Level, nxt: Level) -> Tensor:
     """x0 extrapolated to the middle of the step: D of DPM-Solver++(2M), line 7; x0 on first order."""
-    if past is None or past[1].alpha == 0 or nxt.sigma == 0:
+    if past is None or nxt.sigma == 0:
         return x0
     h = cur.log_noise_ratio - nxt.log_noise_ratio
-    h_past = past[1].log_noise_ratio - cur.log_noise_ratio
+    h_past = past[1].log_noise_ratio - cur.log_noise_ratio  # infinite from alpha = 0: no slope
     return x0 + (h / (2 * h_past)) * (x0 - past[0])
 
 

@@ -57,7 +57,9 @@ def write_packet(recipe: str, digital_source_type: str | None) -> bytes:
         "underpaint:recipe": recipe.translate(_NOT_XML),
     }
     lines = [
-        f"   <{name}>{escape(value)}</{name}>" for name, value in values.items() if value is not None
+        f"   <{name}>{escape(value)}</{name}>"
+        for name, value in values.items()
+        if value is not None
     ]
     text = _PACKET.format(
         rdf=_RDF, underpaint=NAMESPACE, iptc=_IPTC_EXT, properties="\n".join(lines)

@@ -25,9 +25,9 @@ from diffusers.schedulers.scheduling_flow_match_heun_discrete import FlowMatchHe
 from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
 from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
-from tests.closed_form import converse
 from torch import Tensor
 
+from tests.closed_form import converse
 from underpaint.denoiser import to_x0
 from underpaint.levels import PICTURE, Level, Prediction
 from underpaint.noise import Noise

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
@@ -17,7 +18,7 @@ import typer
 
 from underpaint.cli.reporting import show_error
 from underpaint.errors import Cancelled, InputError, UnderpaintError
-from underpaint.startup import collector_paused
+from underpaint.startup import collector_spared
 
 DONE, OUR_FAULT, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 
@@ -34,24 +35,26 @@ COMMANDS = {
 def main() -> NoReturn:
     """Runs the command of this process and ends it with its exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    with collector_paused():  # a process that paints one picture ends before it has garbage
-        sys.exit(run(sys.argv[1:]))
+    with collector_spared():
+        code = run(sys.argv[1:])
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code; every failure becomes one sentence."""
     arguments = list(arguments) or ["--help"]
-    as_json = "--json" in arguments
+    as_json = "--json" in arguments[: (*arguments, "--").index("--")]
     try:
         wanted = next((one for one in arguments if not one.startswith("-")), "")
         command = typer.main.get_command(_application(wanted))
         code = command.main(args=arguments, prog_name="underpaint", standalone_mode=False)
     except typer.TyperException as error:
-        show_error("usage", _one_line(error.format_message()), as_json=as_json)
+        sentence = _one_line(error.format_message()).replace("Value error, ", "")
+        show_error("usage", sentence, as_json=as_json)
         return BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         code = CANCELLED

@@ -15,7 +15,8 @@ from underpaint.xmp import read_packet
 
 def command(
     file: Annotated[str, typer.Argument(help="A picture.", metavar="FILE")],
-    json: JsonFlag = False,  # noqa: FBT001, FBT002  typer reads the signature
+    *,
+    json: JsonFlag = False,
 ) -> None:
     """Show how a picture was made: its recipe, or the settings that other programs wrote."""
     packet, text = pixels.read_metadata(file)

@@ -7,14 +7,15 @@ from underpaint.cli.reporting import show_json, show_pairs
 from underpaint.models import catalog
 
 
-def command(json: JsonFlag = False) -> None:  # noqa: FBT001, FBT002  typer reads the signature
+def command(*, json: JsonFlag = False) -> None:
     """List the models that are shipped; any folder in the diffusers layout works as well."""
     for name in catalog.SHIPPED:
         found = catalog.find(name)
-        facts = {
+        size_bytes = _bytes_on_disk(found.folder)
+        facts: dict[str, object] = {
             "name": name,
             "family": found.family,
-            "bytes": _bytes_on_disk(found.folder),
+            "bytes": size_bytes,
             "sampler": found.defaults.sampler,
             "guidance_scale": found.defaults.guidance_scale,
             "comfortable_px": found.defaults.comfortable_area,
@@ -23,7 +24,7 @@ def command(json: JsonFlag = False) -> None:  # noqa: FBT001, FBT002  typer read
         if json:
             show_json(facts)
         else:
-            show_pairs({**facts, "bytes": f"{facts['bytes'] / 1e6:.1f} MB"})
+            show_pairs({**facts, "bytes": f"{size_bytes / 1e6:.1f} MB"})
 
 
 def _bytes_on_disk(folder: Path) -> int:

@@ -75,15 +75,15 @@ class Wish:
         SamplerName | None, _option("sampler", "--sampler", add=" Default: the model's own.")
     ] = None
     eta: Annotated[float | None, _option("eta", "--eta")] = None
-    spacing: Annotated[
-        Spacing | None, _option("spacing", "--spacing", add=" Default: model.")
-    ] = None
+    spacing: Annotated[Spacing | None, _option("spacing", "--spacing", add=" Default: model.")] = (
+        None
+    )
     model: Annotated[str | None, _option("model", "--model", "-m", add=" Default: gesso.")] = None
-    work_size: Annotated[
-        str, _option("work_size", "--work-size", metavar="auto|native|WxH")
-    ] = _default("work_size")
+    work_size: Annotated[str, _option("work_size", "--work-size", metavar="auto|native|WxH")] = (
+        _default("work_size")
+    )
     size: Annotated[str | None, _option("size", "--size", metavar="WxH")] = None
-    fit: Annotated[Fit, _option("fit", "--fit")] = _default("fit")
+    fit: Annotated[Fit, _option("fit", "--fit")] = _default("fit")  # noqa: RUF009  a constant
     output: Annotated[
         str | None,
         typer.Option(

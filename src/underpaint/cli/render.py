@@ -21,6 +21,7 @@ from underpaint.models import catalog
 from underpaint.planning import resolve
 from underpaint.request import Request
 from underpaint.results import Finished, Planned, Result, Step
+from underpaint.startup import heap_settled
 
 
 def render(wish: Wish) -> None:
@@ -77,6 +78,7 @@ def _pictures(wish: Wish, request: Request, meter: Meter) -> Iterator[Finished]:
     for event in engine.stream([request], cancelled=lambda: bool(interrupted)):
         match event:
             case Planned():
+                heap_settled()
                 of = f" {event.index + 1} of {wish.count}" if wish.count > 1 else ""
                 meter.begin(f"painting{of}", event.plan.evaluations)
             case Step():

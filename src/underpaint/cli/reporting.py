@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -53,7 +53,13 @@ def show_notices(notices: Iterable[Notice]) -> None:
 
 
 def show_pairs(pairs: Mapping[str, object]) -> None:
-    """A table of two columns on standard output, folded to a terminal's width."""
+    """A table of two columns: folded to a terminal's width, or plain lines on a pipe."""
+    shown = {name: printable(str(value)) for name, value in pairs.items()}
+    if not sys.stdout.isatty():
+        width = max(map(len, shown))
+        for name, value in shown.items():
+            show_line(f"{name:<{width}}  " + value.replace("\n", f"\n{'':<{width}}  "))
+        return
     from rich.console import Console  # noqa: PLC0415  wanted by few commands
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -61,11 +67,9 @@ def show_pairs(pairs: Mapping[str, object]) -> None:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in pairs.items():
-        table.add_row(name, Text(printable(str(value))))
-    # A pipe has no width: nothing is folded there, so that a line stays a line.
-    with _reader_may_leave():
-        Console(width=None if sys.stdout.isatty() else 100_000).print(table)
+    for name, value in shown.items():
+        table.add_row(name, Text(value))
+    Console().print(table)
 
 
 def printable(text: str) -> str:
@@ -109,7 +113,7 @@ class _Bar:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Meter]:
+def progress(*, quiet: bool) -> Generator[Meter]:
     """A bar with the time that is left, where standard error is a terminal; else nothing."""
     if quiet or not sys.stderr.isatty():
         yield _Silent()
@@ -136,7 +140,7 @@ def progress(*, quiet: bool) -> Iterator[Meter]:
 
 
 @contextmanager
-def _reader_may_leave() -> Iterator[None]:
+def _reader_may_leave() -> Generator[None]:
     try:
         yield
     except BrokenPipeError:

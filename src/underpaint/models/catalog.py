@@ -75,9 +75,9 @@ class Checkpoint:
         vae = read_json(self.folder / "vae" / "config.json")
         unet = read_json(self.folder / "unet" / "config.json")
         blocks = cast(
-            list[int], vae.get("encoder_block_out_channels") or vae.get("block_out_channels")
+            "list[int]", vae.get("encoder_block_out_channels") or vae.get("block_out_channels")
         )
-        halvings = len(blocks) - 1 + len(cast(list[int], unet["block_out_channels"])) - 1
+        halvings = len(blocks) - 1 + len(cast("list[int]", unet["block_out_channels"])) - 1
         return int(2**halvings)
 
     @cached_property
@@ -172,4 +172,4 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"{place} is not JSON; the checkpoint is damaged") from None
     if not isinstance(content, dict):
         raise ModelError(f"{place} holds no JSON object; the checkpoint is damaged")
-    return cast(dict[str, Any], content)
+    return cast("dict[str, Any]", content)

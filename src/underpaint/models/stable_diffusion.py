@@ -3,17 +3,22 @@
 The networks are diffusers' and transformers'. What is here is how they are fed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from underpaint.denoiser import Prompt, Row, to_x0
 from underpaint.errors import ModelError, Notice
@@ -39,17 +44,17 @@ class Autoencoder:
         x = _fed(picture[None], self.device, self.dtype)
         match self.network:
             case AutoencoderTiny():
-                latents = cast(Tensor, cast(Any, self.network.encode(x)).latents)
+                latents = cast("Tensor", cast("Any", self.network.encode(x)).latents)
             case _:
-                latents = cast(Tensor, cast(Any, self.network.encode(x)).latent_dist.mode())
+                latents = cast("Tensor", cast("Any", self.network.encode(x)).latent_dist.mode())
         return ((latents.float() - self.shift) * self.scale)[0].cpu()
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """The picture [3, H, W] float32 on the CPU in -1…1."""
         z = latents[None].to(self.device) / self.scale + self.shift
-        picture = cast(Any, self.network.decode(_fed(z, self.device, self.dtype))).sample
-        return cast(Tensor, picture)[0].float().clamp(-1, 1).cpu()
+        picture = cast("Any", self.network).decode(_fed(z, self.device, self.dtype)).sample
+        return cast("Tensor", picture)[0].float().clamp(-1, 1).cpu()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +79,8 @@ class UNetDenoiser:
         times = torch.tensor(
             [self.schedule.time(row.level) for row in rows], dtype=torch.float32, device=self.device
         )
-        words = torch.cat([cast(Tensor, row.prompt) for row in rows]).to(self.device, self.dtype)
-        output = cast(Tensor, self.network(x, times, words, return_dict=False)[0]).float().cpu()
+        words = torch.cat([cast("Tensor", row.prompt) for row in rows]).to(self.device, self.dtype)
+        output = cast("Tensor", self.network(x, times, words, return_dict=False)[0]).float().cpu()
         return [
             to_x0(self.prediction, row.x, row.level, one)
             for row, one in zip(rows, output, strict=True)
@@ -92,16 +97,20 @@ class Words:
     @torch.inference_mode()
     def encode(self, text: str) -> tuple[Prompt, tuple[Notice, ...]]:
         """The embedding [1, tokens, C] float32, and a notice where words did not fit."""
-        longest = int(self.tokenizer.model_max_length)
-        every = cast(list[int], self.tokenizer(text, truncation=False)["input_ids"])
-        ids = self.tokenizer(
+        tokenizer = cast("Any", self.tokenizer)
+        longest = int(tokenizer.model_max_length)
+        every = cast("list[int]", tokenizer(text, truncation=False)["input_ids"])
+        ids = tokenizer(
             text, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
         )["input_ids"]
-        hidden = cast(Tensor, self.network(cast(Any, ids))[0])
+        hidden = cast("Tensor", self.network(ids)[0])
         if len(every) <= longest:
             return Prompt(hidden), ()
-        lost = self.tokenizer.decode(every[longest - 1 : -1]).strip()
-        message = f"the model reads {longest - 2} tokens of a prompt; left out: {lost[:120]!r}"
+        lost = str(tokenizer.decode(every[longest - 1 : -1])).strip()
+        message = (
+            f"the model reads {longest - 2} tokens of a prompt; left out: {lost[:120]!r}; "
+            "shorten it, or put what matters first"
+        )
         return Prompt(hidden), (Notice("prompt-truncated", message),)
 
 
@@ -132,26 +141,15 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
     vae_class = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}[
         checkpoint.classes["vae"]
     ]
-    try:
-        unet = cast(Any, UNet2DConditionModel).from_pretrained(
-            folder / "unet", torch_dtype=dtype, use_safetensors=True, local_files_only=True
-        )
-        vae = cast(Any, vae_class).from_pretrained(
-            folder / "vae", torch_dtype=dtype, use_safetensors=True, local_files_only=True
-        )
-        text = cast(Any, CLIPTextModel).from_pretrained(
-            folder / "text_encoder", dtype=torch.float32, use_safetensors=True, local_files_only=True
-        )
-        tokenizer = cast(Any, CLIPTokenizer).from_pretrained(
+    with _without_chatter(), _refusals(checkpoint):
+        unet = _opened(UNet2DConditionModel, folder / "unet", torch_dtype=dtype)
+        vae = _opened(vae_class, folder / "vae", torch_dtype=dtype)
+        text = _opened(CLIPTextModel, folder / "text_encoder", dtype=torch.float32)
+        tokenizer = cast("Any", CLIPTokenizer).from_pretrained(
             folder / "tokenizer", local_files_only=True
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as problem:
-        first_line = str(problem).strip().splitlines()[0] if str(problem).strip() else "no reason"
-        raise ModelError(f"the model {checkpoint.name} cannot be opened: {first_line}") from problem
     for network in (unet, vae):
-        network.eval().requires_grad_(False)
         network.to(device=device, memory_format=torch.channels_last)
-    text.eval().requires_grad_(False)
     return StableDiffusion(
         checkpoint=checkpoint,
         codec=Autoencoder(
@@ -166,6 +164,46 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
         denoiser=UNetDenoiser(unet, checkpoint.schedule, device, dtype),
         words=Words(tokenizer, text),
     )
+
+
+def _opened(kind: Any, folder: Path, **dtype: torch.dtype) -> Any:
+    """The network in that folder, ready for inference; every weight comes from the file."""
+    network, report = kind.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, output_loading_info=True, **dtype
+    )
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(f"{folder.name} has no weights for {missing[0]} ({len(missing)} missing)")
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+@contextmanager
+def _refusals(checkpoint: Checkpoint) -> Generator[None]:
+    """Turns what the libraries raise about a checkpoint into one sentence."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as problem:
+        first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise ModelError(
+            f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"
+        ) from problem
+
+
+@contextmanager
+def _without_chatter() -> Generator[None]:
+    """Keeps the libraries' progress bars and advice off standard error while they load."""
+    voices = (diffusers_logging, transformers_logging)
+    levels = [voice.get_verbosity() for voice in voices]
+    bars = transformers_logging.is_progress_bar_enabled()
+    for voice in voices:
+        voice.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for voice, level in zip(voices, levels, strict=True):
+            voice.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _fed(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -1,0 +1,67 @@
+"""One picture with one call."""
+
+from pathlib import Path
+
+from underpaint.engine import Engine
+from underpaint.geometry import Fit, Size
+from underpaint.levels import Spacing
+from underpaint.request import Request, SamplerName, WorkSize
+from underpaint.results import Result
+
+
+def render(
+    source: object,
+    prompt: str,
+    *,
+    strength: float | None = None,
+    steps: int | None = None,
+    guidance_scale: float | None = None,
+    guidance_interval: tuple[float, float] | None = None,
+    negative_prompt: str | None = None,
+    seed: int | None = None,
+    sampler: SamplerName | None = None,
+    spacing: Spacing | None = None,
+    model: str | Path | None = None,
+    work_size: WorkSize | str | None = None,
+    size: Size | str | None = None,
+    fit: Fit | None = None,
+) -> Result:
+    """One picture: ``source`` re-rendered after ``prompt``; what is None takes ``Request``'s default.
+
+    An ``Engine`` made once is faster for many pictures: this loads the model each time.
+
+    Args:
+        source: A path, a file's bytes, a PIL image or a uint8 array [H, W], [H, W, 3] or [H, W, 4].
+        prompt: What the result should look like.
+        strength: Where the run starts, 0 (the source itself) to 1 (the source is ignored).
+        steps: Network evaluations that run.
+        guidance_scale: Classifier-free guidance; 1 is none.
+        guidance_interval: The part of t in which guidance acts.
+        negative_prompt: What guidance steers away from.
+        seed: Names the noise; drawn and recorded if left out.
+        sampler: How the levels are walked.
+        spacing: How they lie.
+        model: A shipped name or a checkpoint's folder.
+        work_size: The size rendered at.
+        size: The size of the result.
+        fit: How a source of another shape is brought to ``size``.
+
+    Raises:
+        InputError: something cannot be used; the message says what can.
+    """
+    options = {
+        "strength": strength,
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "guidance_interval": guidance_interval,
+        "negative_prompt": negative_prompt,
+        "seed": seed,
+        "sampler": sampler,
+        "spacing": spacing,
+        "work_size": work_size,
+        "size": size,
+        "fit": fit,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    request = Request(source=source, prompt=prompt, **given)
+    return Engine(model).render(request)
