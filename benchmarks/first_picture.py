@@ -57,7 +57,11 @@ def warm_picture(source: Path, runs: int) -> None:
     seconds = [_timed(lambda: engine.render(request)) for _ in range(runs)]
     report(f"warm picture, {result.recipe.plan.evaluations} guided evaluations", seconds, "s")
     other = request.model_copy(update={"guidance_scale": 1.0})
-    report("  the same without guidance", [_timed(lambda: engine.render(other)) for _ in range(runs)], "s")
+    report(
+        "  the same without guidance",
+        [_timed(lambda: engine.render(other)) for _ in range(runs)],
+        "s",
+    )
     print(f"  built on: {json.dumps(result.recipe.to_dict()['build'], sort_keys=True)}")
 
 

@@ -1,5 +1,6 @@
 """Draws examples/sketch.png: a mountain lake, in wobbly pencil lines. Run ``python -m docs.draw_sketch``."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class Pencil:
             stroke = Image.new("L", self.sheet.size, 255)
             pen = ImageDraw.Draw(stroke)
             pressure = 0.75 + 0.25 * np.sin(np.linspace(0, 9, len(path)) + self.rng.uniform(0, 6))
-            for (a, b), press in zip(zip(path, path[1:], strict=False), pressure, strict=False):
+            for (a, b), press in zip(pairwise(path), pressure, strict=False):
                 ink = int(255 * (1 - weight * press))
                 pen.line([tuple(a), tuple(b)], fill=ink, width=max(2, round(width * SCALE * press)))
             self.sheet = ImageChops.multiply(self.sheet, stroke)
@@ -57,7 +58,9 @@ class Pencil:
         path = np.stack([np.interp(along, lengths, corners[:, i]) for i in (0, 1)], axis=1)
         knots = self.rng.normal(0, 0.8, (max(3, len(path) // 8), 2))
         at = np.linspace(0, len(knots) - 1, len(path))
-        path += np.stack([np.interp(at, np.arange(len(knots)), knots[:, i]) for i in (0, 1)], axis=1)
+        path += np.stack(
+            [np.interp(at, np.arange(len(knots)), knots[:, i]) for i in (0, 1)], axis=1
+        )
         return path * SCALE
 
     def finished(self) -> Image.Image:

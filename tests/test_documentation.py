@@ -18,7 +18,10 @@ FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def blocks(language: str) -> list[tuple[str, list[str]]]:
     """(page, its blocks of that language) for every page that has any; they run in one folder, in order."""
     found = [
-        (page.relative_to(ROOT).as_posix(), [b for kind, b in FENCE.findall(page.read_text()) if kind == language])
+        (
+            page.relative_to(ROOT).as_posix(),
+            [b for kind, b in FENCE.findall(page.read_text()) if kind == language],
+        )
         for page in PAGES
     ]
     return [(page, texts) for page, texts in found if texts]
@@ -42,7 +45,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "texts"), blocks("console"), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("page", "texts"), blocks("console"), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_command_of_the_page_runs_and_prints_what_stands_under_it(
     page: str, texts: list[str], folder: Path
 ) -> None:
@@ -60,11 +65,18 @@ def test_every_command_of_the_page_runs_and_prints_what_stands_under_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "texts"), blocks("python"), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("page", "texts"), blocks("python"), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_python_example_of_the_page_runs(page: str, texts: list[str], folder: Path) -> None:
     for text in texts:
         run = subprocess.run(
-            [sys.executable, "-c", text], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+            [sys.executable, "-c", text],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         assert run.returncode == 0, (page, text, run.stderr)
 

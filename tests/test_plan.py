@@ -204,6 +204,13 @@ def test_a_noise_predicting_network_is_not_started_where_it_says_nothing():
     assert "t = 0.9990" in plan.notices[0].message
 
 
+def test_nor_between_its_last_usable_level_and_the_end():
+    plan = make_plan(ZERO_SNR_EPS, strength=0.9995, steps=6)
+    assert codes(plan) == ["start-clamped", "source-lost"]
+    assert plan.start == plan.levels[0] == ZERO_SNR_EPS.level(0.999)
+    assert codes(make_plan(ZERO_SNR_EPS, strength=0.998, steps=6)) == ["source-lost"]
+
+
 def test_other_predictions_start_in_pure_noise_without_a_word_about_it():
     assert codes(make_plan(SCHEDULES["zero-snr"], strength=1.0)) == ["source-lost"]
     assert codes(make_plan(ZERO_SNR_EPS, strength=0.6)) == []

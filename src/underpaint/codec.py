@@ -1,6 +1,7 @@
 """Picture to latents and back, as the core sees it; the networks that do it live in models."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -42,8 +43,8 @@ def preview_matrix(codec: Codec) -> Tensor:
     inputs = _with_ones(latents).double()
     ridge = 1e-3 * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
     target = small.flatten(1).T.double()
-    matrix: Tensor = torch.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ target)
-    return matrix.float()
+    solve = cast("Callable[[Tensor, Tensor], Tensor]", torch.linalg.solve)
+    return solve(inputs.T @ inputs + ridge, inputs.T @ target).float()
 
 
 def preview(latents: Tensor, matrix: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ _NEGATIVE = "Negative prompt:"
 _FEWEST_PAIRS = 3
 # modules/infotext_utils.py of the web UI: re_param_code, with a bound on a key's length, without
 # which a long line of letters takes minutes.
-_PAIR = re.compile(r'\s*(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_PAIR = re.compile(r'(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,8 @@ def read_schedule(config: Mapping[str, Any], *, image_tokens: int | None = None)
     """
     name = str(config.get("_class_name", ""))
     kind = config.get("prediction_type")
+    if name.startswith("EDM"):
+        raise ModelError(f"the scheduler is {name}, whose levels are not read yet")
     if name.startswith("FlowMatch") or kind == "flow_prediction":
         entries = int(config.get("num_train_timesteps", 1000))
         return FlowSchedule(shift=_flow_shift(config, image_tokens), entries=entries)

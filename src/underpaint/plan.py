@@ -72,8 +72,9 @@ def make_plan(
     first = schedule.level(start_t)
     if first.sigma < UNHEARD_SIGMA:
         return Plan(PICTURE, (), 0)
-    if first.alpha == 0 and schedule.prediction == "eps":
-        start_t = 1.0 - 1.0 / schedule.entries
+    last_usable_t = _last_usable_t(schedule)
+    if start_t > last_usable_t:
+        start_t = last_usable_t
         first = schedule.level(start_t)
         notices.append(
             Notice(
@@ -87,6 +88,12 @@ def make_plan(
     start = Level(0.0, first.sigma) if strength == 1 else first
     notices += _warnings(schedule, strength, start, levels, prompt)
     return Plan(start, levels, evaluations, tuple(notices))
+
+
+def _last_usable_t(schedule: Schedule) -> float:
+    """The last time at which the network's output determines the picture."""
+    blind = schedule.prediction == "eps" and schedule.level(1.0).alpha == 0
+    return 1.0 - 1.0 / schedule.entries if blind else 1.0
 
 
 def _warnings(
