@@ -11,6 +11,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.tiny_checkpoint import make_tiny_checkpoint
 
 

@@ -1,7 +1,9 @@
 """The engine: what it promises about bytes, counts and events, on a checkpoint of random weights."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from underpaint import (
     RequestError,
     Result,
     Step,
+    UnderpaintError,
     render,
 )
 from underpaint.pixels import read_metadata
@@ -49,6 +52,20 @@ def counted(engine: Engine) -> Iterator[list[int]]:
         hook.remove()
 
 
+@contextmanager
+def decoded(engine: Engine) -> Iterator[list[np.ndarray]]:
+    """The latents that the autoencoder is given, in the order of the finished pictures."""
+    given: list[np.ndarray] = []
+    decoder = engine.model.codec.network.decoder
+    hook = decoder.register_forward_pre_hook(
+        lambda _module, inputs: given.append(inputs[0].float().numpy().copy())
+    )
+    try:
+        yield given
+    finally:
+        hook.remove()
+
+
 def pixels_of(result: Result) -> np.ndarray:
     return np.asarray(result.image)
 
@@ -58,7 +75,9 @@ def pixels_of(result: Result) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampler", SAMPLER_NAMES)
-def test_the_network_runs_as_often_as_was_asked_at_any_strength(engine: Engine, sampler: str) -> None:
+def test_the_network_runs_as_often_as_was_asked_at_any_strength(
+    engine: Engine, sampler: str
+) -> None:
     source = soft_picture(16, 16)
     for strength in STRENGTHS:
         for steps in STEPS:
@@ -179,17 +198,7 @@ def test_rows_that_share_a_call_agree_to_a_ten_thousandth(tiny: Path, scene: Pat
     finals: list[list[np.ndarray]] = []
     for rows in (1, 4):
         engine = Engine(tiny, device="cpu", precision="float32", rows_per_call=rows)
-        latents: list[np.ndarray] = []
-        codec = engine.model.codec
-        decode = type(codec).decode
-
-        def spy(self, z, decode=decode, latents=latents):  # noqa: ANN001, ANN202
-            latents.append(z.numpy())
-            return decode(self, z)
-
-        object.__setattr__(engine, "_spy", spy)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(codec), "decode", spy)
+        with decoded(engine) as latents:
             order = [e.index for e in engine.stream(requests) if isinstance(e, Finished)]
         finals.append([latents[order.index(i)] for i in range(4)])
     for alone, shared in zip(*finals, strict=True):
@@ -208,6 +217,11 @@ def test_a_count_is_the_same_as_its_seeds_one_by_one(engine: Engine, scene: Path
     many = rendered(engine, [Request(source=scene, prompt="x", seed=5, count=3, steps=2)])
     ones = [engine.render(Request(source=scene, prompt="x", seed=s, steps=2)) for s in (5, 6, 7)]
     assert [r.encode(".png") for r in many] == [r.encode(".png") for r in ones]
+
+
+def test_rendering_leaves_the_callers_arithmetic_alone(engine: Engine, scene: Path) -> None:
+    engine.render(Request(source=scene, prompt="x", steps=1, seed=1))
+    assert sys.float_info.min / 2 > 0  # the network's denormals are flushed, nobody else's
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -355,3 +369,28 @@ def test_render_is_one_call(tiny: Path, scene: Path) -> None:
     result = render(scene, "x", strength=0.5, steps=2, seed=3, model=tiny)
     assert result.recipe.request.strength == 0.5
     assert result.recipe.model.name == "tiny"
+
+
+def test_the_hook_sees_every_result_first_and_may_refuse_it(tiny: Path, scene: Path) -> None:
+    seen: list[Result] = []
+
+    def refuse(result: Result) -> Result:
+        seen.append(result)
+        raise UnderpaintError("not in this house")
+
+    engine = Engine(tiny, after=refuse)
+    with pytest.raises(UnderpaintError, match="not in this house"):
+        engine.render(Request(source=scene, prompt="", strength=0.5, steps=1))
+    assert len(seen) == 1
+
+
+def test_the_hook_may_replace_a_result(tiny: Path, scene: Path) -> None:
+    black = Image.new("RGB", (8, 8))
+    engine = Engine(tiny, after=lambda result: replace(result, image=black))
+    result = engine.render(Request(source=scene, prompt="", strength=0.5, steps=1))
+    assert result.image is black
+
+
+def test_fewer_than_one_row_a_call_is_refused(tiny: Path) -> None:
+    with pytest.raises(RequestError, match="rows_per_call must be at least 1, got 0"):
+        Engine(tiny, rows_per_call=0)

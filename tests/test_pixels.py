@@ -395,21 +395,21 @@ def test_a_file_made_at_the_last_moment_is_not_replaced(
 
     monkeypatch.setattr(saving.os, "fsync", somebody_else_writes)
     if not links:
-        monkeypatch.setattr(Path, "hardlink_to", _no_links)
+        monkeypatch.setattr(saving.os, "link", _no_links)
     with pytest.raises(OutputError, match="exists already"):
         pixels.write_atomically(path, b"ours")
     assert path.read_bytes() == b"theirs"
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-def _no_links(*_: object) -> None:
+def _no_links(*_: object, **__: object) -> None:
     raise PermissionError(1, "Operation not permitted")
 
 
 def test_a_file_system_without_hard_links_is_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "hardlink_to", _no_links)
+    monkeypatch.setattr(saving.os, "link", _no_links)
     path = tmp_path / "a.png"
     pixels.write_atomically(path, b"one")
     assert path.read_bytes() == b"one"
@@ -421,13 +421,13 @@ def test_a_file_system_without_hard_links_is_written_to(
 def test_an_interrupt_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool, moment: str
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     if moment == "fsync":
         monkeypatch.setattr(saving.os, "fsync", interrupted)
     else:
-        monkeypatch.setattr(Path, "hardlink_to", interrupted)
+        monkeypatch.setattr(saving.os, "link", interrupted)
         monkeypatch.setattr(Path, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pixels.write_atomically(tmp_path / "a.png", b"x" * 1000, overwrite=overwrite)

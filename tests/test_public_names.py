@@ -40,5 +40,7 @@ def test_every_public_name_leads_somewhere() -> None:
 
 def test_importing_underpaint_loads_nothing_heavy() -> None:
     script = "import sys, underpaint; print({'torch', 'numpy', 'pydantic'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "set()"

@@ -66,6 +66,7 @@ def recipe(**changes: Any) -> Recipe:
     size=st.sampled_from([None, "640x480"]),
 )
 def test_a_recipe_survives_its_packet(
+    *,
     prompt: str,
     negative_prompt: str,
     strength: float,
@@ -131,7 +132,9 @@ def test_a_packet_that_another_program_rewrote_with_attributes_is_read() -> None
         b"<a><b></a>",
         b'<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>',
         b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
-        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY e "x">]><a/>'.encode("utf-16"),
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY e "x">]><a/>'.encode(
+            "utf-16"
+        ),
         b"<a>" * 10_000,
         b"<a>" + b" " * (8 << 20) + b"</a>",
     ],
@@ -178,7 +181,9 @@ def test_the_infotext_is_the_web_uis() -> None:
     )
 
 
-LINES = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=40).map(str.strip)
+LINES = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=40).map(
+    str.strip
+)
 PROMPTS = st.lists(LINES.filter(lambda line: not line.startswith("Negative prompt:")), max_size=3)
 
 
@@ -210,7 +215,9 @@ def test_what_the_infotext_says_is_read_back(prompt: str, negative: str, model: 
         ),
     ],
 )  # fmt: skip
-def test_the_last_line_is_settings_only_with_three_pairs(text: str, settings: dict[str, str]) -> None:
+def test_the_last_line_is_settings_only_with_three_pairs(
+    text: str, settings: dict[str, str]
+) -> None:
     assert parse_infotext(text).settings == settings
 
 

@@ -29,13 +29,13 @@ from training.latents import VARIANTS, Scene, Scenes
 from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
 
 TEXT_WIDTH = 160
-BATCH, CROP = 32, 24  # latents of 24 x 24 cells, 192 px
+BATCH, CROP = 32, 20  # latents of 20 x 20 cells, 160 px
 LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 16  # now and then whole pictures
-LEARNING_RATE, WARM_UP = 1e-3, 100
+LEARNING_RATE, MUON_BOOST, WARM_UP = 1e-3, 2.0, 100
 COOL_SHARE = 0.5  # the last part of the time, in which the rate falls to nothing
 EMA_DECAY = 0.999
 FIRST_SHARDS = 3  # a worker encodes before it starts; the others come while it trains
-PLAIN_SHARE = 0.35  # ordinary denoising, no source
+PLAIN_SHARE = 0.3  # ordinary denoising, no source
 FULL_START = 0.6  # the level at and above which a whole source may be in x
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 
@@ -235,7 +235,9 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
     networks = Networks(tokenizer)
     networks.unet.to(torch.bfloat16, memory_format=torch.channels_last)
-    member = Member(rank, shared, networks.parameters, networks.matrices(), lr=LEARNING_RATE, decay=EMA_DECAY)
+    member = Member(
+        rank, shared, networks.parameters, networks.matrices(), lr=LEARNING_RATE, decay=EMA_DECAY, boost=MUON_BOOST
+    )
     scenes.encode_missing(most=FIRST_SHARDS, limit=shards)
     shared.barrier.wait()
     scenes.load_cached()

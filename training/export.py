@@ -134,14 +134,15 @@ def check(folder: Path) -> None:
 
 
 def export(run: Path, to: Path, *, untrained: bool) -> None:
-    """Writes, checks and swaps in the folder; a model card that is already there stays."""
-    fresh, old = to.with_name(to.name + ".fresh"), to.with_name(to.name + ".old")
-    for left_over in (fresh, old):
+    """Writes and checks the folder inside the run, then swaps it in; a model card that is already there stays."""
+    made, fresh, old = run / "release", to.with_name(f".{to.name}.fresh"), to.with_name(f".{to.name}.old")
+    for left_over in (made, fresh, old):
         shutil.rmtree(left_over, ignore_errors=True)
-    write_folder(run, fresh, untrained=untrained)
+    write_folder(run, made, untrained=untrained)
     if (to / "README.md").exists():
-        shutil.copy(to / "README.md", fresh / "README.md")
-    check(fresh)
+        shutil.copy(to / "README.md", made / "README.md")
+    check(made)
+    shutil.copytree(made, fresh)
     if to.exists():
         to.rename(old)
     fresh.rename(to)

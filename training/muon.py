@@ -30,15 +30,26 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Steps `matrices` with Muon and `others` with fused AdamW, at one shared rate."""
+    """Steps `matrices` with Muon at `boost` times the rate, and `others` with fused AdamW at the rate."""
 
-    def __init__(self, matrices: Sequence[Tensor], others: Sequence[Tensor], lr: float, *, weight_decay: float = 0.01):
+    def __init__(
+        self,
+        matrices: Sequence[Tensor],
+        others: Sequence[Tensor],
+        lr: float,
+        *,
+        boost: float = 1.0,
+        weight_decay: float = 0.01,
+    ) -> None:
         super().__init__([{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95})
+        self.boost = boost
         self.adam = torch.optim.AdamW(list(others), lr, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)
 
     def set_rate(self, lr: float) -> None:
         """The rate of both halves from now on."""
-        for group in [*self.param_groups, *self.adam.param_groups]:
+        for group in self.param_groups:
+            group["lr"] = lr * self.boost
+        for group in self.adam.param_groups:
             group["lr"] = lr
 
     @torch.no_grad()

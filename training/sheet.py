@@ -76,6 +76,13 @@ def sketches(shard: Path, scenes: Sequence[int]) -> list[Tensor]:
     return [torch.from_numpy(pixels[i, line]).permute(2, 0, 1)[None].float() / 127.5 - 1 for i in scenes]
 
 
+def picture_file(path: Path) -> Tensor:
+    """A picture file `[1, 3, H, W]`, -1...1, cropped to whole multiples of 32."""
+    pixels = cv2.imread(str(path))[..., ::-1]
+    height, width = (side // 32 * 32 for side in pixels.shape[:2])
+    return torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+
+
 def shown(picture: Tensor) -> NDArray[np.uint8]:
     """A picture as it stands in the sheet."""
     array = ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
@@ -96,6 +103,7 @@ if __name__ == "__main__":
     parser.add_argument("--model", type=Path, default=Path("src/underpaint/models/gesso"))
     parser.add_argument("--sketches", type=Path)
     parser.add_argument("--scenes", type=int, nargs="*", default=[0, 1])
+    parser.add_argument("--files", type=Path, nargs="*", default=[])
     parser.add_argument("--photographs", nargs="*", default=["astronaut", "coffee", "chelsea"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--prompts", nargs="*", default=list(PROMPTS))
@@ -107,6 +115,7 @@ if __name__ == "__main__":
     everything = [picture for name, picture in photographs().items() if name in chosen.photographs]
     if chosen.sketches:
         everything += sketches(chosen.sketches, chosen.scenes)
+    everything += [picture_file(path) for path in chosen.files]
     settings = {
         "strength": chosen.strength, "guidance": chosen.guidance, "steps": chosen.steps, "seed": chosen.seed
     }  # fmt: skip

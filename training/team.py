@@ -58,7 +58,15 @@ class Member:
     """One worker's side: its networks' parameters, and the optimizer of its share of the masters."""
 
     def __init__(
-        self, rank: int, shared: Shared, live: Sequence[Tensor], matrices: Sequence[bool], *, lr: float, decay: float
+        self,
+        rank: int,
+        shared: Shared,
+        live: Sequence[Tensor],
+        matrices: Sequence[bool],
+        *,
+        lr: float,
+        decay: float,
+        boost: float = 1.0,
     ) -> None:
         torch.set_num_threads(1)
         torch.set_flush_denormal(True)
@@ -78,6 +86,7 @@ class Member:
             [self.masters[i] for i in self.mine if matrices[i]],
             [self.masters[i] for i in self.mine if not matrices[i]],
             lr,
+            boost=boost,
         )
         self.decay = decay
         self.take_masters()

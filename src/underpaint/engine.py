@@ -15,7 +15,7 @@ from torch import Tensor
 from underpaint import pixels
 from underpaint.codec import preview, preview_matrix
 from underpaint.denoiser import Guidance, Prompt, Row
-from underpaint.devices import describe, find_device, find_dtype
+from underpaint.devices import denormals_flushed, describe, find_device, find_dtype
 from underpaint.errors import Notice, RequestError
 from underpaint.guidance import guided
 from underpaint.img2img import Job, Repainted, Stepped, repaint
@@ -73,6 +73,7 @@ class Engine:
         precision: str = "auto",
         rows_per_call: int | None = None,
         threads: int | None = None,
+        after: Callable[[Result], Result] = lambda result: result,
     ) -> None:
         """Finds the checkpoint; its weights are loaded when the first picture needs them.
 
@@ -83,17 +84,24 @@ class Engine:
             rows_per_call: Pictures that share a network call; the device's default for None.
             threads: The CPU's, for this process; torch's choice for None. Another number of threads
                 adds in another order, so bytes depend on it.
+            after: Sees every result before it is handed over; what it returns takes its place, and
+                what it raises ends the run.
 
         Raises:
             ModelError: there is no such model.
-            RequestError: there is no such device or precision.
+            RequestError: there is no such device or precision, or fewer than one row.
         """
         self.checkpoint = catalog.find(str(model) if model is not None else None)
         self.device = find_device(device)
         self.dtype = find_dtype(precision, self.device)
-        self.rows_per_call = rows_per_call or (1 if self.device.type == "cpu" else ROWS_ON_GPU)
+        if rows_per_call is None:
+            rows_per_call = 1 if self.device.type == "cpu" else ROWS_ON_GPU
+        if rows_per_call < 1:
+            raise RequestError(f"rows_per_call must be at least 1, got {rows_per_call}")
+        self.rows_per_call = rows_per_call
         if threads is not None:
             torch.set_num_threads(threads)
+        self._after = after
         self._sources: OrderedDict[str, Tensor] = OrderedDict()
         self._prompts: OrderedDict[str, tuple[Prompt, tuple[Notice, ...]]] = OrderedDict()
 
@@ -154,7 +162,8 @@ class Engine:
                     yield Finished(event.index, self._finish(one, event.latents), event.evaluations)
 
     def _denoised(self, rows: Sequence[Row]) -> list[Tensor]:
-        return guided(self.model.denoiser)(rows)
+        with denormals_flushed():
+            return guided(self.model.denoiser)(rows)
 
     # --- one picture's way in ---------------------------------------------------------------------
 
@@ -212,7 +221,6 @@ class Engine:
         with collector_paused():
             from underpaint.models import stable_diffusion  # noqa: PLC0415  heavy: when needed
 
-        torch.set_flush_denormal(True)
         return stable_diffusion.load(self.checkpoint, device=self.device, dtype=self.dtype)
 
     # --- and out ----------------------------------------------------------------------------------
@@ -239,7 +247,7 @@ class Engine:
             working_size=resolved.working_size,
             size=resolved.size,
         )
-        return Result(image, recipe)
+        return self._after(Result(image, recipe))
 
     @property
     def build(self) -> Build:

@@ -32,6 +32,10 @@ COMMANDS = {
 }
 
 
+# What torch's allocators say, on the CPU and on GPUs.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
 def main() -> NoReturn:
     """Runs the command of this process and ends it with its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -46,7 +50,7 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code; every failure becomes one sentence."""
-    arguments = list(arguments) or ["--help"]
+    arguments = ["version"] if arguments == ["--version"] else list(arguments) or ["--help"]
     as_json = "--json" in arguments[: (*arguments, "--").index("--")]
     try:
         wanted = next((one for one in arguments if not one.startswith("-")), "")
@@ -64,7 +68,9 @@ def run(arguments: Sequence[str]) -> int:
         show_error(error.code, str(error), as_json=as_json)
         return BAD_INPUT if isinstance(error, InputError) else OUR_FAULT
     except Exception as error:  # noqa: BLE001  a person is shown a sentence, never a traceback
-        return _unforeseen(error, as_json=as_json)
+        if not interrupted:
+            return _unforeseen(error, as_json=as_json)
+        code = CANCELLED  # a library turned the interrupt into an error of its own
     if code == CANCELLED:
         show_error("cancelled", "cancelled; nothing half-written was left", as_json=as_json)
     return int(code or DONE)
@@ -94,7 +100,7 @@ def _unasked() -> None:
 def _unforeseen(error: Exception, *, as_json: bool) -> int:
     if os.environ.get("UNDERPAINT_DEBUG"):
         traceback.print_exc()
-    if isinstance(error, MemoryError) or "not enough memory" in str(error).lower():
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
         sentence = "there is not enough memory for this picture; choose a smaller --work-size"
         show_error("out-of-memory", sentence, as_json=as_json)
         return OUR_FAULT

@@ -35,7 +35,7 @@ def destinations(
     name = f"{stem}-{seed}.png"
     if output is None:
         place = Path(name)
-    elif output.endswith((os.sep, "/")) or Path(output).is_dir():
+    elif output.endswith((os.sep, "/")) or os.path.isdir(output):  # noqa: PTH112  Path's can raise
         place = Path(output) / name
     else:
         place = Path(output)

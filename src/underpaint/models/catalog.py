@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from underpaint.errors import ModelError
 from underpaint.levels import Schedule, read_schedule
-from underpaint.request import SamplerName
+from underpaint.request import SAMPLER_NAMES, SamplerName
 
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
@@ -147,12 +147,22 @@ def _defaults(folder: Path) -> Defaults:
         return Defaults()
     said = read_json(own)
     known = Defaults()
-    return Defaults(
-        guidance_scale=float(said.get("guidance_scale", known.guidance_scale)),
-        sampler=said.get("sampler", known.sampler),
-        comfortable_area=int(said.get("comfortable_px", known.comfortable_area)),
-        minimum_px=int(said.get("min_px", known.minimum_px)),
+    scale = said.get("guidance_scale", known.guidance_scale)
+    sampler = said.get("sampler", known.sampler)
+    area, side = (
+        said.get("comfortable_px", known.comfortable_area),
+        said.get("min_px", known.minimum_px),
     )
+    if (
+        not (isinstance(scale, int | float) and scale >= 0)
+        or sampler not in SAMPLER_NAMES
+        or not all(isinstance(one, int) and one >= 1 for one in (area, side))
+    ):
+        raise ModelError(
+            "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "
+            f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px and min_px"
+        )
+    return Defaults(float(scale), sampler, area, side)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -44,8 +44,9 @@ def check_destination(path: str | os.PathLike[str], *, overwrite: bool = False) 
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
     """Writes ``data`` to ``path`` as a whole or not at all.
 
-    The bytes go to a hidden file beside it, reach the disk, and only then take the name. Without
-    ``overwrite`` an existing file is never replaced, whoever made it and whenever.
+    The bytes go to a file without a name (on Linux; it is gone with a killed process) or to a hidden
+    one beside it, reach the disk, and only then take the name. Without ``overwrite`` an existing file
+    is never replaced, whoever made it and whenever.
 
     Raises:
         OutputError: It cannot be written there; nothing is left behind.
@@ -57,11 +58,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
             place = place.resolve()  # replace what the link names, and keep the link
         hidden = place.with_name(f".underpaint-{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
-            _write_to_disk(hidden, data)
+            if not _write_nameless(data, hidden if overwrite else place):
+                _write_to_disk(hidden, data)
+                if not overwrite:
+                    _take_free_name(hidden, place)
             if overwrite:
                 hidden.replace(place)
-            else:
-                _take_free_name(hidden, place)
         finally:
             hidden.unlink(missing_ok=True)
         _flush_folder(place.parent)
@@ -78,6 +80,33 @@ def _refuse_what_is_there(place: Path, *, overwrite: bool) -> None:
         raise OutputError(f"cannot write {_shown(place)}: it is a device or a pipe; name a file")
     if not overwrite:
         raise FileExistsError(errno.EEXIST, "exists")
+
+
+def _write_nameless(data: bytes, place: Path) -> bool:
+    """Writes a file that has no name until it is whole; False where the system has no such files."""
+    flag = getattr(os, "O_TMPFILE", 0)
+    try:
+        nameless = os.open(place.parent, flag | os.O_WRONLY, 0o666)
+    except OSError:
+        return False
+    folder = os.open(place.parent, os.O_RDONLY)
+    try:
+        with os.fdopen(nameless, "wb", closefd=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(nameless)
+        # With a folder given, Python calls linkat, which alone can name such a file (open(2)).
+        os.link(f"/proc/self/fd/{nameless}", place.name, dst_dir_fd=folder, follow_symlinks=True)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        return False
+    finally:
+        os.close(folder)
+        os.close(nameless)
+    return True
 
 
 def _write_to_disk(hidden: Path, data: bytes) -> None:

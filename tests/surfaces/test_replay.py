@@ -1,0 +1,144 @@
+"""``underpaint replay``: a picture is made again from what it carries."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.surfaces.conftest import Outcome, Run, process
+from tests.tiny_checkpoint import make_tiny_checkpoint
+from underpaint import Recipe
+from underpaint.pixels import encode, read_metadata
+
+
+@pytest.fixture
+def made(run: Run, folder: Path, scene: Path, tiny: Path) -> Path:
+    """A finished picture in an otherwise empty folder."""
+    words = ("-s", "0.7", "-n", "3", "--seed", "5", "--guidance-interval", "0.1:0.9")
+    assert run("render", scene, "oil", "-m", tiny, *words, "-o", "made.png", "-q").code == 0
+    return folder / "made.png"
+
+
+def in_a_new_process(*arguments: object, cwd: Path) -> Outcome:
+    done = process(*arguments, cwd=cwd)
+    return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def codes(outcome: Outcome) -> list[str]:
+    return [notice["code"] for notice in outcome.json["notices"]]
+
+
+@pytest.mark.slow
+def test_a_new_process_makes_the_same_bytes_wherever_the_source_has_gone(
+    made: Path, folder: Path, scene: Path, tiny: Path
+) -> None:
+    beside = folder / scene.name
+    shutil.copy(scene, beside)
+    (folder / "another.png").write_bytes(made.read_bytes())
+    moved = in_a_new_process("replay", "made.png", "-m", tiny, "-o", "again.png", cwd=folder)
+    assert moved.code == 0, moved.err
+    assert moved.out == "made.png: every byte is the same\n"
+    assert moved.err == ""
+    assert (folder / "again.png").read_bytes() == made.read_bytes()
+
+    beside.rename(folder / "under another name.png")
+    renamed = in_a_new_process("replay", "made.png", "-m", tiny, "--json", cwd=folder)
+    assert renamed.code == 0
+    assert renamed.json["identical"]
+    assert renamed.json["source"].endswith("under another name.png")
+    assert codes(renamed) == []
+
+    (folder / "under another name.png").unlink()
+    altered = Image.open(scene).convert("RGB")
+    altered.putpixel((3, 3), (255, 0, 255))
+    altered.save(beside)
+    changed = in_a_new_process("replay", "made.png", "-m", tiny, "--json", cwd=folder)
+    assert changed.code == 1  # the same build, other bytes
+    assert not changed.json["identical"]
+    assert codes(changed) == ["other-source"]
+
+
+def test_without_the_source_one_is_asked_for(
+    run: Run, made: Path, folder: Path, scene: Path, tiny: Path
+) -> None:
+    done = run("replay", made, "-m", tiny, "--json")
+    assert (done.code, done.json["error"]["code"]) == (2, "bad-picture")
+    assert "--source" in done.json["error"]["message"]
+    given = run("replay", made, "-m", tiny, "--source", scene, "--json")
+    assert given.json["identical"]
+    assert [path.name for path in folder.iterdir()] == ["made.png"]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
+def test_every_format_is_compared_by_its_files_bytes(
+    run: Run, folder: Path, scene: Path, tiny: Path, suffix: str
+) -> None:
+    shutil.copy(scene, folder)
+    run("render", scene, "oil", "-m", tiny, "-n", "1", "-o", f"made{suffix}", "-q")
+    Path(f"made{suffix}").rename("renamed.bin")
+    assert run("replay", "renamed.bin", "-m", tiny, "--json").json["identical"]
+    again = run("replay", "renamed.bin", "-m", tiny, "-o", "again.png", "--json")
+    assert again.json["identical"]
+    assert Image.open("again.png").format == "PNG"
+
+
+def test_a_source_from_a_pipe_is_found_by_its_hash_alone(
+    run: Run, folder: Path, scene: Path, tiny: Path
+) -> None:
+    piped = process("render", "-", "oil", "-m", tiny, "-n", "1", "-o", "made.png", cwd=folder,
+                    input=scene.read_bytes())  # fmt: skip
+    assert piped.returncode == 0, piped.stderr
+    shutil.copy(scene, folder / "found.png")
+    assert run("replay", "made.png", "-m", tiny, "--json").json["identical"]
+
+
+def test_a_model_of_the_users_own_must_be_named(run: Run, made: Path, scene: Path) -> None:
+    done = run("replay", made, "--source", scene)
+    assert done.code == 2
+    assert "'tiny'" in done.err
+    assert "--model" in done.err
+
+
+def test_another_model_is_said_and_its_bytes_differ(
+    run: Run, made: Path, scene: Path, tmp_path: Path
+) -> None:
+    other = make_tiny_checkpoint(tmp_path / "tiny", seed=1)
+    done = run("replay", made, "--source", scene, "-m", other, "--json")
+    assert codes(done) == ["other-model"]
+    assert (done.code, done.json["identical"]) == (1, False)
+
+
+def test_another_build_is_said_and_is_no_failure(
+    run: Run, made: Path, scene: Path, tiny: Path
+) -> None:
+    packet, infotext = read_metadata(made)
+    assert packet is not None
+    recipe = Recipe.from_xmp(packet)
+    assert recipe is not None
+    foreign = packet.replace(f'"torch":"{recipe.build.torch}"'.encode(), b'"torch":"1.0"', 1)
+    made.write_bytes(encode(Image.open(made), ".png", xmp=foreign, infotext=infotext))
+    done = run("replay", made, "--source", scene, "-m", tiny, "--json")
+    assert (done.code, done.json["same_build"], codes(done)) == (0, False, ["other-build"])
+    assert "torch 1.0 then and" in done.json["notices"][0]["message"]
+
+
+def test_an_existing_place_is_refused_before_the_work(
+    run: Run, made: Path, scene: Path, tiny: Path
+) -> None:
+    done = run("replay", made, "--source", scene, "-m", tiny, "-o", made)
+    assert done.code == 2
+    assert "exists already" in done.err
+
+
+def test_a_source_name_in_a_recipe_leads_nowhere_else(
+    run: Run, made: Path, folder: Path, scene: Path, tiny: Path
+) -> None:
+    (folder / "inner").mkdir()
+    shutil.copy(scene, folder / "secret.png")
+    packet, _ = read_metadata(made)
+    assert packet is not None
+    foreign = packet.replace(b'"name":"scene.png"', b'"name":"../secret.png"')
+    inner = folder / "inner" / "made.png"
+    inner.write_bytes(encode(Image.open(made), ".png", xmp=foreign))
+    assert run("replay", inner, "-m", tiny, "--json").json["error"]["code"] == "bad-picture"
