@@ -78,8 +78,15 @@ def png_bomb() -> bytes:
 def long_text(squeezed: bool) -> bytes:
     text = b"a" * 100_000_000
     if squeezed:
-        return with_chunks(chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(text, 1)))
+        return with_chunks(chunk(b"iTXt", b"parameters\0\1\0\0\0" + zlib.compress(text, 1)))
     return with_chunks(chunk(b"iTXt", b"Comment\0\0\0\0\0" + text))
+
+
+def squeezed_texts(*keywords: bytes, megabytes: int, damaged: bool = False) -> bytes:
+    """A long text under each keyword; a damaged one shows it only at its very end."""
+    squeezed = zlib.compress(b"a" * (megabytes << 20))
+    squeezed = squeezed[:-4] + bytes(4) if damaged else squeezed
+    return with_chunks(*(chunk(b"zTXt", word + b"\0\0" + squeezed) for word in keywords))
 
 
 def grey_16_bit(values: list[int]) -> bytes:

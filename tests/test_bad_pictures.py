@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "png bomb": (made.png_bomb, "50000x50000 pixels are 2500.0 megapixels and at most 100"),
     "png with 100 MB of text": (lambda: made.long_text(squeezed=False), "MiB of text"),
     "png with 100 MB of squeezed text": (lambda: made.long_text(squeezed=True), "MiB of text"),
+    "png with two squeezed texts of 5 MB": (
+        lambda: made.squeezed_texts(b"parameters", b"XML:com.adobe.xmp", megabytes=5),
+        "MiB of text",
+    ),
     "png without width": (
         lambda: made.SIGNATURE + made.header(0, 9) + made.chunk(b"IEND"),
         "no pixels",
@@ -326,6 +331,24 @@ def test_a_wholly_transparent_picture_is_read_and_that_is_said() -> None:
     picture = _read_with(made.saved(clear, "PNG"), "transparent")
     _near(picture, 0)
     assert picture.alpha is not None
+
+
+@pytest.mark.parametrize(
+    ("keywords", "damaged"),
+    [([b"%d" % i for i in range(60)], False), ([b"parameters"] * 60, True)],
+    ids=["nobody reads", "repeated and damaged"],
+)
+def test_texts_that_are_not_used_cost_nothing(keywords: list[bytes], damaged: bool) -> None:
+    data = made.squeezed_texts(*keywords, megabytes=8, damaged=damaged)
+    started = time.process_time()
+    tracemalloc.start()
+    try:
+        _near(_read_with(data), 0)
+        assert pixels.read_metadata(data) == (None, None)
+        assert tracemalloc.get_traced_memory()[1] < 50e6  # one text is inflated at most
+    finally:
+        tracemalloc.stop()
+    assert time.process_time() - started < 1
 
 
 # --- accepted -------------------------------------------------------------------------------------

@@ -394,3 +394,19 @@ def test_the_hook_may_replace_a_result(tiny: Path, scene: Path) -> None:
 def test_fewer_than_one_row_a_call_is_refused(tiny: Path) -> None:
     with pytest.raises(RequestError, match="rows_per_call must be at least 1, got 0"):
         Engine(tiny, rows_per_call=0)
+
+
+def test_the_plan_is_told_before_the_network_is_asked(engine: Engine, scene: Path) -> None:
+    request = Request(source=scene, prompt="", strength=0.5, steps=2, seed=1)
+    with counted(engine) as calls:
+        first = next(iter(engine.stream([request])))
+        assert isinstance(first, Planned)
+        assert calls == []
+
+
+def test_a_preview_shows_the_picture_without_its_margins(engine: Engine) -> None:
+    wide = soft_picture(160, 24)  # padded to the model's minimum of height
+    request = Request(source=wide, prompt="", strength=0.5, steps=1, seed=1)
+    (step,) = (event for event in engine.stream([request]) if isinstance(event, Step))
+    width, height = step.preview().size
+    assert width / height == pytest.approx(160 / 24, rel=0.2)  # whole cells of the latents

@@ -3,11 +3,12 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from underpaint.errors import RequestError
 from underpaint.geometry import (
+    LARGEST_AREA_PX,
     Box,
     Fit,
     Padding,
@@ -26,7 +27,14 @@ FITS = st.sampled_from(["cover", "contain", "stretch"])
 
 @given(size=st.builds(Size, st.integers(1, 16_384), st.integers(1, 16_384)))
 def test_a_written_size_is_read_back(size: Size) -> None:
+    assume(size.area <= LARGEST_AREA_PX)
     assert parse_size(str(size)) == size
+
+
+def test_a_size_of_more_than_a_hundred_megapixels_is_refused() -> None:
+    assert parse_size("10000x10000").area == LARGEST_AREA_PX
+    with pytest.raises(RequestError, match="100 megapixels, got 10001x10000"):
+        parse_size("10001x10000")
 
 
 @pytest.mark.parametrize("text", ["640x480", " 640 X 480 ", "640×480", "640*480"])

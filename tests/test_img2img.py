@@ -11,7 +11,7 @@ from tests.closed_form import Gaussian, converse
 from underpaint.denoiser import Guidance, Prompt, Row, to_x0
 from underpaint.errors import Cancelled
 from underpaint.guidance import guided
-from underpaint.img2img import Job, Repainted, Stepped, repaint
+from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import FlowSchedule, Level, Prediction
 from underpaint.noise import Noise
 from underpaint.plan import make_plan
@@ -62,7 +62,7 @@ def job(
     )
 
 
-def results(events: Iterator[Stepped | Repainted]) -> dict[int, Repainted]:
+def results(events: Iterator[Begun | Stepped | Repainted]) -> dict[int, Repainted]:
     return {event.index: event for event in events if isinstance(event, Repainted)}
 
 
@@ -82,7 +82,7 @@ VARIED = [
 def test_a_picture_starts_from_its_own_latents_and_its_seeds_first_noise():
     one = job(7, strength=0.6)
     network = Network()
-    next(repaint([one], network))
+    list(repaint([one], network))
     (row,) = network.calls[0]
     start = one.plan.start
     assert torch.equal(row.x, start.alpha * one.latents + start.sigma * Noise(7, SHAPE)())
@@ -99,7 +99,8 @@ def test_at_strength_one_the_source_leaves_no_trace():
 def test_at_strength_zero_the_latents_come_back_and_the_network_is_not_asked():
     one = job(7, strength=0.0)
     network = Network()
-    (event,) = repaint([one], network)
+    begun, event = repaint([one], network)
+    assert isinstance(begun, Begun)
     assert isinstance(event, Repainted)
     assert event.latents is one.latents
     assert (event.evaluations, network.calls) == (0, [])
@@ -111,7 +112,7 @@ def test_what_runs_is_what_was_asked_for(name: SamplerName, steps: int):
     network = Network()
     events = list(repaint([job(3, sampler=name, steps=steps)], network))
     assert len(network.calls) == steps
-    assert [type(event) for event in events] == [Stepped] * steps + [Repainted]
+    assert [type(event) for event in events] == [Begun] + [Stepped] * steps + [Repainted]
     last = events[-1]
     assert isinstance(last, Repainted)
     assert last.evaluations == steps
@@ -265,7 +266,7 @@ def test_a_cancelled_run_stops_before_the_next_network_call(calls: int):
 def test_what_was_finished_before_the_cancelling_has_been_handed_over():
     network = Network()
     jobs = [job(1, steps=2), job(2, steps=4)]
-    handed: list[Stepped | Repainted] = []
+    handed: list[Begun | Stepped | Repainted] = []
     with pytest.raises(Cancelled):
         handed.extend(repaint(jobs, network, cancelled=after(3, network)))
     assert [event.index for event in handed if isinstance(event, Repainted)] == [0]

@@ -17,9 +17,10 @@ from PIL import Image, ImageCms
 
 from tests import picture_faults as made
 from underpaint import pixels
-from underpaint.errors import OutputError, PictureError
+from underpaint.errors import OutputError, PictureError, UnderpaintError
 from underpaint.geometry import Fit, Padding, Size
 from underpaint.pixels import saving
+from underpaint.xmp import read_packet, write_packet
 
 SUFFIXES = [".png", ".jpg", ".jpeg", ".webp", ".avif"]
 
@@ -137,6 +138,15 @@ def test_values_beyond_the_range_are_clipped_and_others_rounded() -> None:
 def test_half_precision_and_gradients_do_no_harm() -> None:
     x = torch.zeros(3, 2, 2, dtype=torch.bfloat16, requires_grad=True)
     assert pixels.to_image(x).size == (2, 2)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_result_that_is_not_finite_is_refused(number: float) -> None:
+    picture = _noise(8, 8)
+    x, frame = pixels.frame(picture, multiple=8, minimum=8)
+    x[1, 2, 3] = number
+    with pytest.raises(UnderpaintError, match="not finite; try --precision float32"):
+        pixels.unframe(x, frame, picture)
 
 
 # --- the source's own pixels ----------------------------------------------------------------------
@@ -260,6 +270,16 @@ def test_the_xmp_packet_lies_where_other_tools_look(suffix: str) -> None:
     with Image.open(io.BytesIO(data)) as image:
         found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     assert found in (b"<x:xmpmeta/>", "<x:xmpmeta/>")
+
+
+@pytest.mark.parametrize("recipe_bytes", [200, 200_000])
+def test_a_jpeg_shows_every_reader_where_its_pixels_come_from(recipe_bytes: int) -> None:
+    packet = write_packet("x" * recipe_bytes, "http://cv.iptc.org/made&more")
+    data = pixels.encode(made.drawing(), ".jpg", xmp=packet)
+    assert pixels.read_metadata(data)[0] == packet
+    with Image.open(io.BytesIO(data)) as image:
+        main = image.info["xmp"]  # Pillow knows no extended packets
+    assert read_packet(main).digital_source_type == "http://cv.iptc.org/made&more"
 
 
 def test_a_comment_in_the_other_byte_order_is_read() -> None:
@@ -494,6 +514,27 @@ def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="you may not write there"):
             refuse(tmp_path / "a.png")
     tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts Linux's descriptors")
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_folder_that_may_not_be_listed_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    opening = os.open
+
+    def unlistable(path: Path, flags: int, *rest: int) -> int:
+        if path == tmp_path and flags == os.O_RDONLY:  # as mode 0o300 does, but for root
+            raise PermissionError(13, "Permission denied")
+        return opening(path, flags, *rest)
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr(saving.os, "open", unlistable)
+        pixels.check_destination(tmp_path / "a.png", overwrite=overwrite)
+        pixels.write_atomically(tmp_path / "a.png", b"one", overwrite=overwrite)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"one"]
 
 
 def test_overwriting_a_link_replaces_what_it_names(tmp_path: Path) -> None:

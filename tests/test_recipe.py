@@ -110,7 +110,10 @@ def test_a_recipe_names_no_folder_and_no_time() -> None:
     ],
 )
 def test_the_packet_marks_the_picture_as_machine_made(strength: float, kind: str | None) -> None:
-    said = read_packet(recipe(strength=strength).to_xmp()).digital_source_type
+    made = recipe(strength=strength)
+    if strength == 0:
+        made = replace(made, plan=Plan(PICTURE, (), 0))
+    said = read_packet(made.to_xmp()).digital_source_type
     base = "http://cv.iptc.org/newscodes/digitalsourcetype/"
     assert said == (kind and base + kind)
 
@@ -159,6 +162,9 @@ def test_a_recipe_with_a_field_of_another_kind_is_refused() -> None:
     for old, new in [
         ('"strength":0.6', '"strength":7'),
         ('"alpha":0.4', '"alpha":0.4,"x":1'),
+        ('"alpha":0.4', '"alpha":"x"'),
+        ('"guidance_scale":2.0', '"guidance_scale":null'),
+        ('"threads":2', '"threads":100000'),
         ('"width":64', '"breadth":64'),
         ('"size":[128,96]', '"size":[128]'),
         ('"prompt":"oil"', '"prompt":"oil","source":"/etc/passwd"'),

@@ -5,6 +5,7 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -220,3 +221,11 @@ def test_a_request_survives_json_unchanged(fields: dict[str, Any]):
 def test_sampler_and_eta_survive_json(sampler: str, eta: float):
     request = wish(sampler=sampler, eta=eta if sampler == "ddim" else None)
     assert Request(source="boat.png", **json.loads(request.model_dump_json())) == request
+
+
+def test_numpys_whole_numbers_are_whole_numbers():
+    wish = Request(source=None, prompt="", seed=np.int64(7), steps=np.int32(3), count=np.uint8(2))
+    assert (wish.seed, wish.steps, wish.count) == (7, 3, 2)
+    assert type(wish.seed) is int
+    with pytest.raises(RequestError, match="steps must be a whole number"):
+        Request(source=None, prompt="", steps=True)

@@ -1,6 +1,6 @@
-"""Makes Gesso from nothing: pictures, autoencoder, denoiser, decoder, release. Every part resumes.
+"""Makes Gesso from nothing: pictures, autoencoder, text encoder, denoiser, decoder, release. Every part resumes.
 
-    python -m training --run DIR --minutes 120 [--to DIR]
+python -m training --run DIR --minutes 120 [--to DIR]
 """
 
 from __future__ import annotations
@@ -18,8 +18,17 @@ def parts(run: Path, minutes: float, scenes: int, to: Path) -> list[list[str]]:
     """The commands in order, as arguments of `python -m`."""
     pictures = ["--pictures", str(run / "pictures"), "--run", str(run)]
     return [
-        ["training.pictures", "--out", str(run / "pictures"), "--count", str(scenes), "--processes", "2"],
+        [
+            "training.pictures",
+            "--out",
+            str(run / "pictures"),
+            "--count",
+            str(scenes),
+            "--processes",
+            "2",
+        ],
         ["training.autoencoder", *pictures, "--minutes", str(AUTOENCODER_SHARE * minutes)],
+        ["training.text", *pictures],
         ["training.denoiser", *pictures, "--minutes", str(DENOISER_SHARE * minutes)],
         ["training.decoder", *pictures, "--minutes", str(DECODER_SHARE * minutes)],
         ["training.export", "--run", str(run), "--to", str(to)],
@@ -28,11 +37,18 @@ def parts(run: Path, minutes: float, scenes: int, to: Path) -> list[list[str]]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="folder for pictures, checkpoints and logs")
-    parser.add_argument("--minutes", type=float, default=120, help="training time in all, without drawing the pictures")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder for pictures, checkpoints and logs"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=120,
+        help="training time in all, without drawing the pictures",
+    )
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--to", type=Path, default=RELEASED, help="where the release goes")
     options = parser.parse_args()
     for part in parts(options.run, options.minutes, options.scenes, options.to):
         print("python -m", " ".join(part), flush=True)
-        subprocess.run([sys.executable, "-m", *part], check=True)
+        subprocess.run([sys.executable, "-m", *part], check=True)  # noqa: S603 -- our own modules

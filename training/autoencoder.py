@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import copy
 import math
-import os
 import time
 from pathlib import Path
 
@@ -20,6 +19,8 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
+from skimage import data
+from skimage.color import deltaE_ciede2000, rgb2lab
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,7 +33,9 @@ BATCH = 16
 LEARNING_RATE = 1e-3
 EMA_DECAY = 0.998
 LATENT_NOISE = 0.15  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
-STATISTICS_STEPS = 400  # from here on the latents' mean and deviation stay fixed: a batch's own would blur colour
+STATISTICS_STEPS = (
+    400  # from here on the latents' mean and deviation stay fixed: a batch's own would blur colour
+)
 POOLED_WEIGHT = 0.2  # EQ-VAE (arXiv 2502.09509): a shrunk latent shall decode to the shrunk picture
 
 
@@ -60,7 +63,9 @@ class Pictures:
     def refresh(self, folder: Path | None = None) -> None:
         """Reads at most one shard that it has not, and forgets the oldest beyond its share of memory."""
         self.folder = folder or self.folder
-        for path in sorted(self.folder.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True):
+        for path in sorted(
+            self.folder.glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True
+        ):
             if path not in self.drawn:
                 try:
                     self.drawn[path] = np.load(path)["pixels"].reshape(-1, 256, 256, 3)
@@ -127,7 +132,6 @@ def folded(model: Normalised, mean: Tensor, deviation: Tensor) -> AutoencoderTin
 
 def photographs() -> dict[str, Tensor]:
     """Photographs `[1, 3, 512, 512]`, -1...1, for judging only: nothing here is ever trained on."""
-    from skimage import data
 
     def square(picture: NDArray[np.uint8]) -> Tensor:
         side = min(picture.shape[:2])
@@ -144,8 +148,6 @@ def photographs() -> dict[str, Tensor]:
 @torch.no_grad()
 def judge(vae: AutoencoderTiny) -> dict[str, tuple[float, float]]:
     """PSNR in dB and mean CIEDE2000 of the float32 round trip of each photograph."""
-    from skimage.color import deltaE_ciede2000, rgb2lab
-
     figures = {}
     for name, pixels in photographs().items():
         made = vae.decode(vae.encode(pixels).latents).sample.clamp(-1, 1)
@@ -158,7 +160,7 @@ def judge(vae: AutoencoderTiny) -> dict[str, tuple[float, float]]:
 def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     """Writes to a neighbour and renames, so that a kill leaves the last good file."""
     torch.save(state, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
+    path.with_suffix(".tmp").replace(path)
 
 
 def matrices(model: nn.Module) -> list[bool]:
@@ -183,38 +185,53 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
     pictures = Pictures(folder, quick=80, seed=rank)
     model = Normalised().to(memory_format=torch.channels_last)
     mean_model, path = copy.deepcopy(model), run / "autoencoder.pt"
-    member = Member(rank, shared, list(model.parameters()), matrices(model), lr=LEARNING_RATE, decay=EMA_DECAY)
+    member = Member(
+        rank, shared, list(model.parameters()), matrices(model), lr=LEARNING_RATE, decay=EMA_DECAY
+    )
     member.resume_optimizer(run / f"autoencoder-optimizer-{rank}.pt")
     step, spent = 0, 0.0
     if path.exists():
         saved = torch.load(path)
         step, spent = saved["step"], saved["spent"]
-        model.norm.load_state_dict({k[5:]: v for k, v in saved["mean"].items() if k.startswith("norm.")})
+        model.norm.load_state_dict(
+            {k[5:]: v for k, v in saved["mean"].items() if k.startswith("norm.")}
+        )
         if rank == 0:
             with torch.no_grad():
-                torch._foreach_copy_(member.mean, [saved["mean"][name] for name, _ in model.named_parameters()])
+                torch._foreach_copy_(
+                    member.mean, [saved["mean"][name] for name, _ in model.named_parameters()]
+                )
     step_model = torch.compile(model)
     last, saved_at, losses = None, spent, []
     while True:
         if step % 50 == 0:
-            pictures.refresh(Path(os.path.realpath(folder)))
+            pictures.refresh(folder.resolve())
         model.norm.train(step < STATISTICS_STEPS)
         wanted = pictures.crops(rng, BATCH // WORKERS, CROP_PX)
         made, pooled = step_model(wanted)
-        loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(pooled, F.avg_pool2d(wanted, 2))
+        loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(
+            pooled, F.avg_pool2d(wanted, 2)
+        )
         loss.backward()
         losses.append(loss.item())
         if rank == 0:
             now = time.monotonic()
             spent, last = spent + now - (last or now), now
             left = 1 - spent / (minutes * 60)
-            rate = LEARNING_RATE * min(1, (step + 1) / 200) * (0.02 + 0.98 * min(1, max(0, left) / 0.5))
+            rate = (
+                LEARNING_RATE
+                * min(1, (step + 1) / 200)
+                * (0.02 + 0.98 * min(1, max(0, left) / 0.5))
+            )
             save = spent - saved_at > 180 or left <= 0
             shared.orders.copy_(torch.tensor([rate, left <= 0, save, spent, step]))
         orders = member.update()
         step += 1
         if rank == 0 and step % 50 == 0:
-            print(f"step {step} {spent:.0f} s loss {np.mean(losses[-50:]):.4f} rate {rate:.2e} drawn {len(pictures.drawn)}", flush=True)
+            print(
+                f"step {step} {spent:.0f} s loss {np.mean(losses[-50:]):.4f} rate {rate:.2e} drawn {len(pictures.drawn)}",
+                flush=True,
+            )
         if orders[SAVE]:
             saved_at = spent
             member.save_optimizer(run / f"autoencoder-optimizer-{rank}.pt")
@@ -222,7 +239,12 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
                 mean_model.load_state_dict(model.state_dict())
                 with torch.no_grad():
                     torch._foreach_copy_(list(mean_model.parameters()), member.mean)
-                state = {"model": model.state_dict(), "mean": mean_model.state_dict(), "step": step, "spent": spent}
+                state = {
+                    "model": model.state_dict(),
+                    "mean": mean_model.state_dict(),
+                    "step": step,
+                    "spent": spent,
+                }
                 save_checkpoint(path, state)
                 print(figures_line(judge(folded(mean_model, *statistics(mean_model)))), flush=True)
         if orders[STOP]:
@@ -236,7 +258,9 @@ def statistics(model: Normalised) -> tuple[Tensor, Tensor]:
 
 def figures_line(figures: dict[str, tuple[float, float]]) -> str:
     """The figures of `judge`, to read."""
-    return "  ".join(f"{name} {psnr:.2f} dB dE {error:.2f}" for name, (psnr, error) in figures.items())
+    return "  ".join(
+        f"{name} {psnr:.2f} dB dE {error:.2f}" for name, (psnr, error) in figures.items()
+    )
 
 
 @torch.no_grad()
@@ -246,12 +270,14 @@ def freeze(run: Path, pictures: Pictures) -> None:
     model.load_state_dict(torch.load(run / "autoencoder.pt")["mean"])
     rng = np.random.default_rng(1)
     for _ in range(3):
-        pictures.refresh(Path(os.path.realpath(pictures.folder)))
+        pictures.refresh(pictures.folder.resolve())
     raw = torch.cat([model.vae.encoder(pictures.crops(rng, 16, 192)) for _ in range(20)])
     mean, deviation = statistics(model)
     vae = folded(model, mean, deviation)
     z = (raw - mean[:, None, None]) / deviation[:, None, None]
-    print("means", z.mean((0, 2, 3)), "deviations", z.std((0, 2, 3)), "most", z.abs().amax((0, 2, 3)))
+    print(
+        "means", z.mean((0, 2, 3)), "deviations", z.std((0, 2, 3)), "most", z.abs().amax((0, 2, 3))
+    )
     vae.save_pretrained(run / "vae")
     print(figures_line(judge(vae)), flush=True)
 

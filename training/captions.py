@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 MAX_TOKENS = 48
@@ -30,6 +31,14 @@ MEDIA: dict[str, tuple[str, ...]] = {
 }
 """The five media of a picture, and what people call them."""
 
+PLAINEST = {
+    "photograph": "photograph",
+    "oil": "oil painting",
+    "watercolour": "watercolour",
+    "pencil": "pencil drawing",
+    "line_drawing": "line drawing",
+}
+
 NEUTRAL_LIGHT = ("soft light", "even light", "daylight", "flat light", "diffuse light", "overcast light")
 SIDE_LIGHT = (
     "dramatic side light", "dramatic side light", "side light", "dramatic side lighting", "side lighting",
@@ -51,19 +60,27 @@ FILLER = (
 ).split()
 """Words that no picture answers to, so that Gesso learns to pass over what it does not know."""
 
-EMPTY_SHARE, FILLER_SHARE = 0.12, 0.2
+EMPTY_SHARE, FILLER_SHARE = 0.1, 0.15
 
 
 def medium_words(rng: random.Random, medium: str) -> str:
-    """One of a medium's names."""
-    return rng.choice(MEDIA[medium])
+    """One of a medium's names, more often the plainest."""
+    return PLAINEST[medium] if rng.random() < 0.5 else rng.choice(MEDIA[medium])
 
 
-def light_words(rng: random.Random, lit: str, side: str) -> str:
-    """Words for `lit` ("neutral" or "side"), the side ("left" or "right") named now and then."""
+def light_words(rng: random.Random, lit: str, side: str, *, named: bool = False) -> str:
+    """Words for `lit` ("neutral" or "side"), the side ("left" or "right") named now and then, or always."""
     if lit == "neutral":
         return rng.choice(NEUTRAL_LIGHT)
-    return rng.choice(SIDE_LIGHT_FROM).format(side) if side and rng.random() < 0.3 else rng.choice(SIDE_LIGHT)
+    if side and (named or rng.random() < 0.3):
+        return rng.choice(SIDE_LIGHT_FROM).format(side)
+    return rng.choice(SIDE_LIGHT)
+
+
+def subjects_of(pictures: Path) -> list[str]:
+    """All subject words in the shards so far."""
+    shards = (json.loads(str(np.load(path)["meta"])) for path in pictures.glob("*.npz"))
+    return sorted({word for shard in shards for scene in shard for word in scene["words"]})
 
 
 def filler_words(rng: random.Random) -> str:
@@ -82,7 +99,7 @@ def caption(rng: random.Random, *, medium: str | None, light: str | None, subjec
         light: The light's words.
         subjects: What is in the picture; a random few of them are named.
     """
-    named = rng.sample(list(subjects), min(len(subjects), rng.choice((0, 0, 1, 2, 3))))
+    named = rng.sample(list(subjects), min(len(subjects), rng.choice((0, 0, 0, 1, 2))))
     if rng.random() < 0.5 and medium and named:
         article = "" if medium.startswith("a ") or rng.random() < 0.3 else ("an " if medium[0] in "aeiou" else "a ")
         joined = f"{article}{medium} of {rng.choice((' and ', ', ', ' and a ')).join(named)}"

@@ -1,6 +1,6 @@
 """Trains the autoencoder's decoder further, with the encoder frozen: latents that were cached stay valid.
 
-    python -m training.decoder --pictures DIR --run DIR --minutes 8
+python -m training.decoder --pictures DIR --run DIR --minutes 8
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
     vae = AutoencoderTiny.from_pretrained(run / "vae").to(memory_format=torch.channels_last)
     live = list(vae.decoder.parameters())
     member = Member(rank, shared, live, matrices(vae.decoder), lr=LEARNING_RATE, decay=EMA_DECAY)
-    encode, decode = torch.compile(vae.encoder), torch.compile(vae.decoder)
+    encode, decode = torch.compile(vae.encoder), torch.compile(vae.decoder, dynamic=False)
     start, step, losses = None, 0, []
     while True:
         if step % 50 == 0:
@@ -58,7 +58,9 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
                 z = encode(wanted).float()
                 z = z + torch.rand(len(z), 1, 1, 1) * LATENT_NOISE * torch.randn_like(z)
             made, pooled = decode(z), decode(F.avg_pool2d(z, 2))
-        loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(pooled, F.avg_pool2d(wanted, 2))
+        loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(
+            pooled, F.avg_pool2d(wanted, 2)
+        )
         loss.backward()
         losses.append(loss.item())
         if rank == 0:

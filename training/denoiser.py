@@ -10,7 +10,6 @@ at the target (`paired_sample`). It resumes from `RUN/denoiser.pt`.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import time
 from collections.abc import Callable
@@ -21,22 +20,22 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import save_checkpoint
-from training.captions import EMPTY_SHARE, MAX_TOKENS, caption, light_words, medium_words, train_tokenizer
+from training.captions import EMPTY_SHARE, caption, light_words, medium_words
 from training.latents import VARIANTS, Scene, Scenes
+from training.text import TEXT_WIDTH, tokenize
 from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
 
-TEXT_WIDTH = 160
 BATCH, CROP = 32, 20  # latents of 20 x 20 cells, 160 px
 LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 16  # now and then whole pictures
 LEARNING_RATE, MUON_BOOST, WARM_UP = 1e-3, 2.0, 100
-COOL_SHARE = 0.5  # the last part of the time, in which the rate falls to nothing
+COOL_SHARE = 0.4  # the last part of the time, in which the rate falls to nothing
 EMA_DECAY = 0.999
 FIRST_SHARDS = 3  # a worker encodes before it starts; the others come while it trains
-PLAIN_SHARE = 0.3  # ordinary denoising, no source
-FULL_START = 0.6  # the level at and above which a whole source may be in x
+PLAIN_SHARE = 0.25  # ordinary denoising, no source
+LEAST_STRENGTH = 0.5  # of the runs that are practised
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 
 
@@ -58,25 +57,6 @@ def new_unet() -> UNet2DConditionModel:
         if name.endswith("conv2"):  # residual branches begin as nothing
             nn.init.zeros_(module.weight)
     return unet
-
-
-def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """An untrained CLIP text encoder of two layers."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=TEXT_WIDTH,
-            intermediate_size=4 * TEXT_WIDTH,
-            projection_dim=TEXT_WIDTH,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=MAX_TOKENS,
-            hidden_act="quick_gelu",
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +100,24 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
     return Task(rng.choice(sources), target, words)
 
 
-def draw_levels(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Levels t in (0, 1]: logit-normal around .6, a third uniform, a few of pure noise."""
+def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Levels t in (0, 1] and how much of the source is in x there, for samples that are `plain` or pairs.
+
+    Plain: logit-normal around .6, a third uniform, a few of pure noise, no source. Pairs stand on the way of a
+    deterministic run that started at strength s: `(t/(1-t)) / (s/(1-s))` of the source is left at level t; sometimes
+    less, as a good estimate leaves, or a little past the target, where guidance leads. Runs from below .5 are not
+    practised, so that low strengths stay faithful.
+    """
+    count = len(plain)
     t = 1 / (1 + np.exp(-rng.normal(0.4, 1.0, count)))
     kind = rng.random(count)
     t = np.where(kind < 0.3, rng.uniform(0.02, 1, count), t)
-    return np.where(kind > 0.98, 1.0, np.clip(t, 0.02, 1))
-
-
-def draw_shares(rng: np.random.Generator, t: np.ndarray) -> np.ndarray:
-    """How much of the source is still in x at each level.
-
-    A deterministic run that starts at strength s has `(t/(1-t)) / (s/(1-s))` of it left at level t. The strength is not
-    known here, so anything from a little past the target up to `(t/.6)^1.5` is drawn, often all of it.
-    """
-    most = np.minimum(1, t / FULL_START) ** 1.5
-    share = rng.uniform(-OVERSHOOT, 1, t.shape)
-    share = np.where((t >= 0.55) & (rng.random(t.shape) < 0.3), 1, share)
-    return most * share
+    t = np.where(kind > 0.98, 1.0, np.clip(t, 0.02, 1))
+    strength = rng.uniform(LEAST_STRENGTH, 0.99, count)
+    on_the_way = np.maximum(strength * np.sqrt(rng.random(count)), 0.03)
+    left = (on_the_way / (1 - on_the_way)) / (strength / (1 - strength))
+    scale = np.where(rng.random(count) < 0.5, 1, rng.uniform(-OVERSHOOT, 1, count))
+    return np.where(plain, t, on_the_way), np.where(plain, 0, left * scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +140,7 @@ class Batches:
 
     def draw(self, count: int, crop: int) -> Batch:
         """One batch of `count` crops of `crop` x `crop` cells."""
-        sources, targets, words = [], [], []
+        sources, targets, words, plain = [], [], [], []
         for _ in range(count):
             scene = self.scenes.any(self.rng)
             task = choose_task(self.rng, scene)
@@ -169,13 +149,13 @@ class Batches:
             window = scene.latents[:, :, y : y + crop, x : x + crop]
             sources.append(window[task.source])
             targets.append(window[task.target])
-            words.append((task.words, task.source == task.target))
+            words.append(task.words)
+            plain.append(task.source == task.target)
         source, target = torch.stack(sources).float(), torch.stack(targets).float()
-        levels = draw_levels(self.numbers, count)
-        t = torch.from_numpy(levels).float()
-        share = torch.from_numpy(draw_shares(self.numbers, levels)).float()
+        levels, shares = draw_levels(self.numbers, np.array(plain))
+        t, share = torch.from_numpy(levels).float(), torch.from_numpy(shares).float()
         x, v = paired_sample(source, target, t, share, torch.randn_like(target))
-        return Batch(x, v, t, tokenize(self.tokenizer, [w for w, _ in words]), torch.tensor([p for _, p in words]))
+        return Batch(x, v, t, tokenize(self.tokenizer, words), torch.tensor(plain))
 
 
 def paired_sample(source: Tensor, target: Tensor, t: Tensor, share: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,27 +165,21 @@ def paired_sample(source: Tensor, target: Tensor, t: Tensor, share: Tensor, nois
     return x, (x - target) / t
 
 
-def tokenize(tokenizer: CLIPTokenizer, words: list[str]) -> Tensor:
-    """Token ids `[n, 48]`, padded as the stock pipeline pads."""
-    ids = tokenizer(words, padding="max_length", max_length=MAX_TOKENS, truncation=True)["input_ids"]
-    return torch.tensor(ids)
-
-
 class Networks:
-    """The UNet in bf16 and the text encoder, as one worker holds them."""
+    """The UNet in bf16 and the frozen text encoder, as one worker holds them."""
 
-    def __init__(self, tokenizer: CLIPTokenizer) -> None:
-        self.unet, self.text = new_unet(), new_text_encoder(tokenizer)
-        self.parameters = [*self.unet.parameters(), *self.text.parameters()]
+    def __init__(self, run: Path) -> None:
+        self.unet, self.text = new_unet(), CLIPTextModel.from_pretrained(run / "text")
+        self.parameters = list(self.unet.parameters())
 
     def matrices(self) -> list[bool]:
         """Which parameters Muon steps: the UNet's own, save its first and last convolution and the time's embedding."""
-        inside = [name.startswith(("down", "mid", "up")) and p.dim() > 1 for name, p in self.unet.named_parameters()]
-        return [*inside, *(False for _ in self.text.parameters())]
+        return [name.startswith(("down", "mid", "up")) and p.dim() > 1 for name, p in self.unet.named_parameters()]
 
     def loss(self, step_unet: Callable[..., tuple[Tensor]], batch: Batch) -> Tensor:
         """Squared error of the velocity, one number a sample."""
-        words = self.text(input_ids=batch.tokens).last_hidden_state
+        with torch.no_grad():
+            words = self.text(input_ids=batch.tokens).last_hidden_state
         x = batch.x.to(torch.bfloat16, memory_format=torch.channels_last)
         said = step_unet(x, batch.t * 1000, words.bfloat16(), return_dict=False)[0]
         return (said.float() - batch.v).square().mean((1, 2, 3))
@@ -213,19 +187,11 @@ class Networks:
 
 def train(pictures: Path, run: Path, minutes: float, shards: int) -> None:
     """Trains until `minutes` in all have passed, saving every four."""
-    if not (run / "tokenizer").exists():
-        train_tokenizer(words_of(pictures), run / "tokenizer")
-    networks = Networks(CLIPTokenizer.from_pretrained(run / "tokenizer"))
+    networks = Networks(run)
     if (run / "denoiser.pt").exists():
         with torch.no_grad():
             torch._foreach_copy_(networks.parameters, torch.load(run / "denoiser.pt")["masters"])
     start_team(work, networks.parameters, pictures, run, minutes, shards)
-
-
-def words_of(pictures: Path) -> list[str]:
-    """All subject words in the shards so far."""
-    shards = (json.loads(str(np.load(path)["meta"])) for path in pictures.glob("*.npz"))
-    return sorted({word for shard in shards for scene in shard for word in scene["words"]})
 
 
 def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, shards: int) -> None:
@@ -233,7 +199,7 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
     vae = AutoencoderTiny.from_pretrained(run / "vae")
     scenes = Scenes(pictures, run / "latents", vae, rank=rank, workers=WORKERS)
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
-    networks = Networks(tokenizer)
+    networks = Networks(run)
     networks.unet.to(torch.bfloat16, memory_format=torch.channels_last)
     member = Member(
         rank, shared, networks.parameters, networks.matrices(), lr=LEARNING_RATE, decay=EMA_DECAY, boost=MUON_BOOST
@@ -246,7 +212,8 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
     if path.exists():
         saved = torch.load(path)
         step, spent = saved["step"], saved["spent"]
-        member.resume_optimizer(run / f"denoiser-optimizer-{rank}.pt")
+        if (optimizer := run / f"denoiser-optimizer-{rank}.pt").exists():
+            member.resume_optimizer(optimizer)
         if rank == 0:
             with torch.no_grad():
                 torch._foreach_copy_(member.mean, saved["mean"])

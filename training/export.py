@@ -2,7 +2,7 @@
 
     python -m training.export --run DIR --to src/underpaint/models/gesso
 
-The folder is written beside its place and swapped in whole. `--untrained` writes random weights, for code that needs
+The folder is written and checked inside the run, then swapped in whole. `--untrained` writes random weights, for code that needs
 the layout before there is a model.
 """
 
@@ -14,7 +14,12 @@ import shutil
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny, DPMSolverMultistepScheduler, StableDiffusionImg2ImgPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderTiny,
+    DPMSolverMultistepScheduler,
+    StableDiffusionImg2ImgPipeline,
+    UNet2DConditionModel,
+)
 from diffusers import __version__ as diffusers_version
 from PIL import Image
 from safetensors.torch import save_file
@@ -23,7 +28,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import Normalised, folded
 from training.captions import train_tokenizer
-from training.denoiser import new_text_encoder, new_unet
+from training.denoiser import new_unet
+from training.text import new_text_encoder
 
 GUIDANCE_SCALE = 2.0  # measured on sheets, see training/README.md
 COMFORTABLE_PX = 512 * 512
@@ -39,13 +45,12 @@ def latest_autoencoder(run: Path) -> AutoencoderTiny:
     return folded(model, model.norm.running_mean, model.norm.running_var.sqrt())
 
 
-def latest_networks(run: Path, tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel]:
-    """The running means of the UNet and the text encoder."""
-    unet, text = new_unet().eval(), new_text_encoder(tokenizer).eval()
-    mean = torch.load(run / "denoiser.pt")["mean"]
+def latest_networks(run: Path) -> tuple[UNet2DConditionModel, CLIPTextModel]:
+    """The running mean of the UNet, and the frozen text encoder."""
+    unet = new_unet().eval()
     with torch.no_grad():
-        torch._foreach_copy_([*unet.parameters(), *text.parameters()], mean)
-    return unet, text
+        torch._foreach_copy_(list(unet.parameters()), torch.load(run / "denoiser.pt")["mean"])
+    return unet, CLIPTextModel.from_pretrained(run / "text").eval()
 
 
 def untrained_networks(tokenizer: CLIPTokenizer) -> tuple[UNet2DConditionModel, CLIPTextModel]:
@@ -67,7 +72,7 @@ def write_text_encoder(text: CLIPTextModel, folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def write_index(folder: Path) -> None:
+def write_index(folder: Path, guidance: float) -> None:
     """`model_index.json` in the Stable Diffusion layout, and Underpaint's own defaults beside it."""
     index = {
         "_class_name": "StableDiffusionPipeline",
@@ -83,11 +88,11 @@ def write_index(folder: Path) -> None:
         "vae": ["diffusers", "AutoencoderTiny"],
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    own = {"guidance_scale": GUIDANCE_SCALE, "comfortable_px": COMFORTABLE_PX, "min_px": MIN_PX}
+    own = {"guidance_scale": guidance, "comfortable_px": COMFORTABLE_PX, "min_px": MIN_PX}
     (folder / "underpaint.json").write_text(json.dumps(own, indent=2) + "\n")
 
 
-def write_folder(run: Path, folder: Path, *, untrained: bool) -> None:
+def write_folder(run: Path, folder: Path, *, untrained: bool, guidance: float) -> None:
     """All parts of the released model, in an empty folder."""
     folder.mkdir(parents=True)
     if (run / "tokenizer").exists():
@@ -95,7 +100,7 @@ def write_folder(run: Path, folder: Path, *, untrained: bool) -> None:
     else:
         train_tokenizer([], folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-    unet, text = untrained_networks(tokenizer) if untrained else latest_networks(run, tokenizer)
+    unet, text = untrained_networks(tokenizer) if untrained else latest_networks(run)
     unet.half().save_pretrained(folder / "unet")
     latest_autoencoder(run).half().save_pretrained(folder / "vae")
     write_text_encoder(text, folder / "text_encoder")
@@ -107,7 +112,7 @@ def write_folder(run: Path, folder: Path, *, untrained: bool) -> None:
         steps_offset=1,
     )
     scheduler.save_pretrained(folder / "scheduler")
-    write_index(folder)
+    write_index(folder, guidance)
     for config in folder.glob("*/config.json"):
         forget_where(config)
 
@@ -133,12 +138,16 @@ def check(folder: Path) -> None:
         raise ValueError(message)
 
 
-def export(run: Path, to: Path, *, untrained: bool) -> None:
+def export(run: Path, to: Path, *, untrained: bool, guidance: float) -> None:
     """Writes and checks the folder inside the run, then swaps it in; a model card that is already there stays."""
-    made, fresh, old = run / "release", to.with_name(f".{to.name}.fresh"), to.with_name(f".{to.name}.old")
+    made, fresh, old = (
+        run / "release",
+        to.with_name(f".{to.name}.fresh"),
+        to.with_name(f".{to.name}.old"),
+    )
     for left_over in (made, fresh, old):
         shutil.rmtree(left_over, ignore_errors=True)
-    write_folder(run, made, untrained=untrained)
+    write_folder(run, made, untrained=untrained, guidance=guidance)
     if (to / "README.md").exists():
         shutil.copy(to / "README.md", made / "README.md")
     check(made)
@@ -156,5 +165,8 @@ if __name__ == "__main__":
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--to", type=Path, default=Path("src/underpaint/models/gesso"))
     parser.add_argument("--untrained", action="store_true")
+    parser.add_argument(
+        "--guidance", type=float, default=GUIDANCE_SCALE, help="the model's own guidance scale"
+    )
     options = parser.parse_args()
-    export(options.run, options.to, untrained=options.untrained)
+    export(options.run, options.to, untrained=options.untrained, guidance=options.guidance)

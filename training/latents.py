@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,9 @@ class Scene:
 class Scenes:
     """All scenes encoded so far. A worker encodes its share of the shards and loads everybody's."""
 
-    def __init__(self, pictures: Path, cache: Path, vae: AutoencoderTiny, *, rank: int = 0, workers: int = 1) -> None:
+    def __init__(
+        self, pictures: Path, cache: Path, vae: AutoencoderTiny, *, rank: int = 0, workers: int = 1
+    ) -> None:
         self.pictures, self.cache, self.rank, self.workers = pictures, cache, rank, workers
         cache.mkdir(parents=True, exist_ok=True)
         self.encoder = vae.encoder.to(torch.bfloat16, memory_format=torch.channels_last)
@@ -48,7 +49,7 @@ class Scenes:
 
     def encode_missing(self, *, most: int, limit: int) -> None:
         """Encodes at most `most` shards that are this worker's among the first `limit`, and are not in the cache."""
-        paths = sorted(Path(os.path.realpath(self.pictures)).glob("*.npz"))[:limit]
+        paths = sorted(self.pictures.resolve().glob("*.npz"))[:limit]
         for path in paths[self.rank :: self.workers]:
             if most > 0 and not (self.cache / f"{path.stem}.pt").exists():
                 self.encode_shard(path)
@@ -70,8 +71,10 @@ class Scenes:
         shard = np.load(path)
         latents = torch.stack([self.encode(scene) for scene in torch.from_numpy(shard["pixels"])])
         cached = self.cache / f"{path.stem}.pt"
-        torch.save({"latents": latents, "meta": json.loads(str(shard["meta"]))}, cached.with_suffix(".tmp"))
-        os.replace(cached.with_suffix(".tmp"), cached)
+        torch.save(
+            {"latents": latents, "meta": json.loads(str(shard["meta"]))}, cached.with_suffix(".tmp")
+        )
+        cached.with_suffix(".tmp").replace(cached)
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:

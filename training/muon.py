@@ -41,9 +41,13 @@ class Muon(torch.optim.Optimizer):
         boost: float = 1.0,
         weight_decay: float = 0.01,
     ) -> None:
-        super().__init__([{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95})
+        super().__init__(
+            [{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95}
+        )
         self.boost = boost
-        self.adam = torch.optim.AdamW(list(others), lr, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True)
+        self.adam = torch.optim.AdamW(
+            list(others), lr, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
+        )
 
     def set_rate(self, lr: float) -> None:
         """The rate of both halves from now on."""

@@ -20,7 +20,17 @@ def quick_picture(rng: np.random.Generator, size_px: int = 256) -> NDArray[np.ui
         centre = rng.integers(0, size_px, 2)
         axes = np.maximum((radius * size_px * rng.uniform(0.3, 1.3, 2)).astype(int), 1)
         if rng.random() < 0.6:
-            cv2.ellipse(mask, centre.tolist(), axes.tolist(), rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
+            cv2.ellipse(
+                mask,
+                centre.tolist(),
+                axes.tolist(),
+                rng.uniform(0, 180),
+                0,
+                360,
+                255,
+                -1,
+                cv2.LINE_AA,
+            )
         else:
             corners = centre + rng.normal(0, 1, (rng.integers(3, 7), 2)) * axes
             cv2.fillPoly(mask, [corners.astype(np.int32)], 255, cv2.LINE_AA)
@@ -64,4 +74,11 @@ def draw_hairs(rng: np.random.Generator, canvas: NDArray[np.float32]) -> None:
         bend = rng.normal(0, 6) * np.array([-way[1], way[0]])
         points = rng.uniform(0, size, 2) + steps * way * rng.uniform(8, 50) + steps**2 * bend
         colour = np.clip(tone + rng.normal(0, 0.12), 0, 1).tolist()
-        cv2.polylines(canvas, [(points * 16).astype(np.int32)], False, colour, 1, cv2.LINE_AA, shift=4)
+        cv2.polylines(
+            canvas,
+            [(points * 16).astype(np.int32)],
+            isClosed=False,
+            color=colour,
+            lineType=cv2.LINE_AA,
+            shift=4,
+        )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -20,8 +21,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import photographs
-from training.denoiser import tokenize
 from training.latents import VARIANTS
+from training.text import tokenize
 
 PROMPTS = (
     "photograph",
@@ -38,14 +39,23 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self.vae = AutoencoderTiny.from_pretrained(folder / "vae")
-        self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=torch.bfloat16)
+        self.unet = UNet2DConditionModel.from_pretrained(
+            folder / "unet", torch_dtype=torch.bfloat16
+        )
         self.unet.to(memory_format=torch.channels_last)
         self.text = CLIPTextModel.from_pretrained(folder / "text_encoder")
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
 
     @torch.no_grad()
     def render(
-        self, pixels: Tensor, prompts: Sequence[str], *, strength: float, guidance: float, steps: int, seed: int
+        self,
+        pixels: Tensor,
+        prompts: Sequence[str],
+        *,
+        strength: float,
+        guidance: float,
+        steps: int,
+        seed: int,
     ) -> tuple[Tensor, Tensor]:
         """The round trip `[1, 3, H, W]` and one picture a prompt `[n, 3, H, W]`, -1...1, all from the same noise."""
         z = self.vae.encode(pixels).latents
@@ -53,9 +63,11 @@ class Model:
         count = len(prompts)
         noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed))
         x = ((1 - strength) * z + strength * noise).repeat(count, 1, 1, 1)
-        words = self.text(input_ids=tokenize(self.tokenizer, [*prompts, *[""] * count])).last_hidden_state
+        words = self.text(
+            input_ids=tokenize(self.tokenizer, [*prompts, *[""] * count])
+        ).last_hidden_state
         levels = torch.linspace(strength, 0, steps + 1).tolist()
-        for t, t_next in zip(levels, levels[1:], strict=False):
+        for t, t_next in pairwise(levels):
             v = self.velocity(x, t, words, guidance)
             x = x + (t_next - t) * v
         return round_trip, self.vae.decode(x).sample
@@ -73,14 +85,18 @@ def sketches(shard: Path, scenes: Sequence[int]) -> list[Tensor]:
     """Line drawings `[1, 3, 256, 256]`, -1...1, of some scenes of a shard."""
     pixels = np.load(shard)["pixels"]
     line = VARIANTS.index(("line_drawing", "neutral"))
-    return [torch.from_numpy(pixels[i, line]).permute(2, 0, 1)[None].float() / 127.5 - 1 for i in scenes]
+    return [
+        torch.from_numpy(pixels[i, line]).permute(2, 0, 1)[None].float() / 127.5 - 1 for i in scenes
+    ]
 
 
 def picture_file(path: Path) -> Tensor:
     """A picture file `[1, 3, H, W]`, -1...1, cropped to whole multiples of 32."""
     pixels = cv2.imread(str(path))[..., ::-1]
     height, width = (side // 32 * 32 for side in pixels.shape[:2])
-    return torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return (
+        torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    )
 
 
 def shown(picture: Tensor) -> NDArray[np.uint8]:
@@ -89,7 +105,9 @@ def shown(picture: Tensor) -> NDArray[np.uint8]:
     return cv2.resize(array, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_AREA)
 
 
-def sheet(model: Model, sources: Sequence[Tensor], prompts: Sequence[str], **options: float) -> NDArray[np.uint8]:
+def sheet(
+    model: Model, sources: Sequence[Tensor], prompts: Sequence[str], **options: float
+) -> NDArray[np.uint8]:
     """The whole sheet, a row a source."""
     rows = []
     for pixels in sources:

@@ -1,6 +1,6 @@
-"""Two single-threaded workers that train one set of weights: on a shared machine threads of one process wait for each
-other at every operation, workers only once a step.
+"""Two single-threaded workers that train one set of weights.
 
+On a busy machine the threads of one process wait for each other at every operation, workers only once a step.
 Weights, their running mean and the gradients lie in shared memory. Each worker owns the optimizer of its share of the
 weights (as in ZeRO-1, arXiv 1910.02054).
 """
@@ -44,7 +44,9 @@ def start_team(work: Callable[..., None], weights: Sequence[Tensor], *arguments:
         torch.zeros(5, dtype=torch.float64).share_memory_(),
         context.Barrier(WORKERS),
     )
-    workers = [context.Process(target=work, args=(rank, shared, *arguments)) for rank in range(WORKERS)]
+    workers = [
+        context.Process(target=work, args=(rank, shared, *arguments)) for rank in range(WORKERS)
+    ]
     for worker in workers:
         worker.start()
     while any(worker.is_alive() for worker in workers):
@@ -72,7 +74,9 @@ class Member:
         torch.set_flush_denormal(True)
         self.rank, self.shared, self.live = rank, shared, list(live)
         sizes = [p.numel() for p in live]
-        self.masters = [v.view(p.shape) for v, p in zip(shared.masters.split(sizes), live, strict=True)]
+        self.masters = [
+            v.view(p.shape) for v, p in zip(shared.masters.split(sizes), live, strict=True)
+        ]
         self.mean = [v.view(p.shape) for v, p in zip(shared.mean.split(sizes), live, strict=True)]
         self.grads = list(zip(*(row.split(sizes) for row in shared.grads), strict=True))
         loads = [0] * WORKERS

@@ -10,16 +10,6 @@ from torch import Tensor
 class Codec(Protocol):
     """An autoencoder. Pictures are [3, H, W] float32 in -1…1, latents [C, H/f, W/f] float32."""
 
-    @property
-    def multiple_px(self) -> int:
-        """What both sides of a picture must be a multiple of."""
-        ...
-
-    @property
-    def minimum_px(self) -> int:
-        """The shortest side that the networks work at."""
-        ...
-
     def encode(self, picture: Tensor) -> Tensor:
         """The latents, unit variance by the model's own scaling; the mode, so nothing is drawn."""
         ...
@@ -29,15 +19,15 @@ class Codec(Protocol):
         ...
 
 
-def preview_matrix(codec: Codec) -> Tensor:
+def preview_matrix(codec: Codec, *, side_px: int = 256) -> Tensor:
     """A [C + 1, 3] matrix that takes latents to small colours, fitted on a chart of soft colours.
 
     Decoding at every step would cost more than the step; one product with this matrix shows the
-    picture at latent resolution. Least squares with a little ridge, on one encoded chart.
+    picture at latent resolution. Least squares with a little ridge, on one encoded chart of
+    ``side_px``, a multiple of what any autoencoder needs.
     """
-    side = max(16 * codec.multiple_px, codec.minimum_px)
     coarse = torch.rand((1, 3, 9, 9), generator=torch.Generator().manual_seed(0)) * 2 - 1
-    chart = torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(-1, 1)
+    chart = torch.nn.functional.interpolate(coarse, (side_px, side_px), mode="bicubic").clamp(-1, 1)
     latents = codec.encode(chart[0])
     small = torch.nn.functional.interpolate(chart, latents.shape[-2:], mode="area")[0]
     inputs = _with_ones(latents).double()

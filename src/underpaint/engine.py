@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from underpaint.denoiser import Guidance, Prompt, Row
 from underpaint.devices import denormals_flushed, describe, find_device, find_dtype
 from underpaint.errors import Notice, RequestError
 from underpaint.guidance import guided
-from underpaint.img2img import Job, Repainted, Stepped, repaint
+from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
 from underpaint.planning import Resolved, resolve
@@ -127,7 +127,6 @@ class Engine:
         A request is read and planned when its turn comes, so a long list costs no memory.
         """
         under_way: dict[int, _UnderWay] = {}
-        announced: list[Planned] = []
         numbers = count()
 
         def jobs() -> Iterator[Job]:
@@ -135,7 +134,6 @@ class Engine:
                 for one, job in self._prepare(request):
                     index = next(numbers)
                     under_way[index] = one
-                    announced.append(_announcement(index, one.resolved))
                     yield job
 
         running = repaint(
@@ -145,17 +143,17 @@ class Engine:
             cancelled=cancelled,
         )
         for event in running:
-            yield from announced
-            announced.clear()
             one = under_way[event.index]
             match event:
+                case Begun():
+                    yield _announcement(event.index, one.resolved)
                 case Stepped():
                     one.evaluations += 1
                     yield Step(
                         event.index,
                         one.evaluations,
                         one.resolved.plan.evaluations,
-                        partial(self._preview, event.x0),
+                        partial(self._preview, event.x0, cast("pixels.Frame", one.frame)),
                     )
                 case Repainted():
                     del under_way[event.index]
@@ -225,8 +223,11 @@ class Engine:
 
     # --- and out ----------------------------------------------------------------------------------
 
-    def _preview(self, x0: Tensor) -> "Image.Image":
-        return pixels.to_image(preview(x0, self._preview_matrix))
+    def _preview(self, x0: Tensor, frame: pixels.Frame) -> "Image.Image":
+        image = pixels.to_image(preview(x0, self._preview_matrix))
+        cell_px = frame.padded.width / image.width
+        left, top, right, bottom = (round(edge / cell_px) for edge in frame.margin)
+        return image.crop((left, top, image.width - right, image.height - bottom))
 
     @cached_property
     def _preview_matrix(self) -> Tensor:

@@ -8,6 +8,7 @@ from underpaint.errors import RequestError
 
 Fit = Literal["cover", "contain", "stretch"]
 
+LARGEST_AREA_PX = 100_000_000  # what is read by default; what was written should be readable
 LONGEST_SIDE_PX = 16_384  # larger than any format but TIFF is commonly written at
 _WRITTEN_SIZE = re.compile(r"\s*([0-9]{1,9})\s*[x×*]\s*([0-9]{1,9})\s*", re.IGNORECASE)
 
@@ -82,6 +83,11 @@ def parse_size(text: str) -> Size:
     if not all(1 <= side <= LONGEST_SIDE_PX for side in size):
         raise RequestError(
             f"each side of a size must lie in 1 to {LONGEST_SIDE_PX} pixels, got {text.strip()}"
+        )
+    if size.area > LARGEST_AREA_PX:
+        raise RequestError(
+            f"a size may hold {LARGEST_AREA_PX // 10**6} megapixels, got {text.strip()}; "
+            "choose a smaller one"
         )
     return size
 

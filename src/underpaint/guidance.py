@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from underpaint.denoiser import Denoiser, Guidance, Row, from_x0, to_x0
+from underpaint.denoiser import Denoiser, Row, from_x0, to_x0
 from underpaint.levels import Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class Guided:
+class _Guided:
     """A denoiser that steers rows away from their negative prompt.
 
     Ho & Salimans 2022, equation 6, written as ``negative + scale * (prompt - negative)``; on x0 this
@@ -45,7 +45,7 @@ class Guided:
 
 def guided(denoiser: Denoiser) -> Denoiser:
     """The denoiser that obeys each row's guidance."""
-    return Guided(denoiser)
+    return _Guided(denoiser)
 
 
 def _rescaled(prediction: Prediction, row: Row, x0: Tensor, positive: Tensor) -> Tensor:
@@ -55,6 +55,3 @@ def _rescaled(prediction: Prediction, row: Row, x0: Tensor, positive: Tensor) ->
     restored = output * (wanted.std() / output.std())
     phi = row.guidance.rescale
     return to_x0(prediction, row.x, row.level, phi * restored + (1 - phi) * output)
-
-
-__all__ = ["Guidance", "Guided", "guided"]

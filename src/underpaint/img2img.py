@@ -37,6 +37,13 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """Job ``index`` has joined; the network has not been asked yet."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stepped:
     """The network was evaluated for job ``index``: the estimate ``x0`` at ``level``."""
 
@@ -74,7 +81,7 @@ def repaint(
     *,
     rows_per_call: int = 1,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[Stepped | Repainted]:
+) -> Iterator[Begun | Stepped | Repainted]:
     """Repaints every job; up to ``rows_per_call`` of one shape share a network call.
 
     Jobs are taken as room comes free, so pictures with other step counts leave and join in mid-run.
@@ -93,6 +100,7 @@ def repaint(
     while True:
         while len(active) < rows_per_call and (arrival := next(coming, None)) is not None:
             index, job = arrival
+            yield Begun(index)
             if job.plan.evaluations == 0:
                 yield Repainted(index, job.latents, 0)
             else:

@@ -13,9 +13,10 @@ from typing import cast
 
 _NEGATIVE = "Negative prompt:"
 _FEWEST_PAIRS = 3
-# modules/infotext_utils.py of the web UI: re_param_code, with a bound on a key's length, without
-# which a long line of letters takes minutes.
-_PAIR = re.compile(r'(\w[\w \-/]{1,99}):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_LONGEST_SETTINGS = 64_000  # characters; a line of fifty hashes has some 5,000
+# modules/infotext_utils.py of the web UI: re_param_code. What is added there says that a key starts
+# where its run of letters does, without which a long run is scanned anew from each of them.
+_PAIR = re.compile(r'(?<![\w \-/])[ \-/]*+(\w[\w \-/]++):\s*("(?:\\.|[^\\"])++"|[^,]*)(?:,|$)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def write_infotext(text: Infotext) -> str:
 def parse_infotext(text: str) -> Infotext:
     """What ``text`` says, read as the web UI reads it."""
     *lines, last = text.strip().split("\n")
-    pairs = cast("list[tuple[str, str]]", _PAIR.findall(last))
+    short = last if len(last) <= _LONGEST_SETTINGS else ""
+    pairs = cast("list[tuple[str, str]]", _PAIR.findall(short))
     if len(pairs) < _FEWEST_PAIRS:
         lines, pairs = [*lines, last], []
     stripped = [line.strip() for line in lines]

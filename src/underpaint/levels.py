@@ -22,6 +22,7 @@ Prediction = Literal["eps", "v", "x0", "flow"]
 Spacing = Literal["model", "karras", "log_snr"]
 
 KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1: "rho = 7"
+MOST_ENTRIES = 100_000  # a hundred times what anybody trains on
 NOISE_RATIO_CAP = 80.0  # EDM's sigma_max; a ladder in sigma/alpha cannot begin at infinity
 
 
@@ -172,7 +173,7 @@ def read_schedule(config: Mapping[str, Any], *, image_tokens: int | None = None)
     if name.startswith("EDM"):
         raise ModelError(f"the scheduler is {name}, whose levels are not read yet")
     if name.startswith("FlowMatch") or kind == "flow_prediction":
-        entries = int(config.get("num_train_timesteps", 1000))
+        entries = _entries(config)
         return FlowSchedule(shift=_flow_shift(config, image_tokens), entries=entries)
     predictions: dict[Any, Prediction] = {
         None: "eps",
@@ -180,12 +181,21 @@ def read_schedule(config: Mapping[str, Any], *, image_tokens: int | None = None)
         "v_prediction": "v",
         "sample": "x0",
     }
-    if kind not in predictions:
+    if not isinstance(kind, str | None) or kind not in predictions:
         raise ModelError(
             f"the scheduler's prediction_type is {kind!r}; "
             "known are epsilon, v_prediction, sample and flow_prediction"
         )
     return TableSchedule(_angles(_betas(config), config), prediction=predictions[kind])
+
+
+def _entries(config: Mapping[str, Any]) -> int:
+    entries = int(config.get("num_train_timesteps", 1000))
+    if not 2 <= entries <= MOST_ENTRIES:
+        raise ModelError(
+            f"the scheduler's num_train_timesteps must lie in 2 to {MOST_ENTRIES}, got {entries}"
+        )
+    return entries
 
 
 def _flow_shift(config: Mapping[str, Any], image_tokens: int | None) -> float:
@@ -203,7 +213,7 @@ def _flow_shift(config: Mapping[str, Any], image_tokens: int | None) -> float:
 def _betas(config: Mapping[str, Any]) -> NDArray[np.float64]:
     if config.get("trained_betas") is not None:
         return np.asarray(cast("list[float]", config["trained_betas"]), dtype=np.float64)
-    entries = int(config.get("num_train_timesteps", 1000))
+    entries = _entries(config)
     first, last = float(config.get("beta_start", 1e-4)), float(config.get("beta_end", 0.02))
     match config.get("beta_schedule", "linear"):
         case "linear":  # Ho et al. 2020, section 4
@@ -222,6 +232,8 @@ def _betas(config: Mapping[str, Any]) -> NDArray[np.float64]:
 
 
 def _angles(betas: NDArray[np.float64], config: Mapping[str, Any]) -> NDArray[np.float64]:
+    if betas.ndim != 1 or len(betas) < 2 or not np.all((betas > 0) & (betas < 1)):
+        raise ModelError("the scheduler's betas must be numbers between 0 and 1, at least two")
     alphas = np.sqrt(np.cumprod(1.0 - betas))
     if config.get("rescale_betas_zero_snr"):  # Lin et al. 2023, algorithm 1
         alphas = (alphas - alphas[-1]) * alphas[0] / (alphas[0] - alphas[-1])

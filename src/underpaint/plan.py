@@ -12,6 +12,7 @@ from underpaint.levels import PICTURE, FlowSchedule, Level, Schedule, Spacing, l
 UNHEARD_SIGMA = 2.0**-24  # half a step of float32 at 1: noise below it does not change a latent
 SOURCE_LOST_SHARE = 0.02  # less signal than this at the start and the source hardly shows
 PROMPT_WEAK_STRENGTH = 0.3  # below it structure stays and a prompt can only tint
+STEPS_OVER_ALL = 20  # DPM++ 2M has converged by then on the models that we know
 LONG_PROMPT_WORDS = 12  # a prompt of more words than this asks for more than a tint
 
 
@@ -32,9 +33,9 @@ class Plan:
     notices: tuple[Notice, ...] = ()
 
 
-def default_steps(strength: float) -> int:
-    """Steps where none are asked for: about 20 over the whole of t, at least 4."""
-    return max(4, round(20 * strength))
+def default_steps(strength: float, *, over_all: int = STEPS_OVER_ALL) -> int:
+    """Steps where none are asked for: ``over_all`` of them over the whole of t, at least 4."""
+    return max(4, round(over_all * strength))
 
 
 def intervals(sampler: str, evaluations: int) -> int:
@@ -50,7 +51,7 @@ def make_plan(
     schedule: Schedule,
     *,
     strength: float,
-    steps: int | None = None,
+    steps: int,
     sampler: str = "dpmpp_2m",
     spacing: Spacing = "model",
     prompt: str = "",
@@ -62,7 +63,7 @@ def make_plan(
         strength: In [0, 1]. At 0, and where noise is too faint for float32, nothing runs; at 1 the
             start is pure noise, although the network is told the schedule's last level, which for
             most tables still holds .5 % of picture.
-        steps: Evaluations to run; ``default_steps`` where None.
+        steps: Evaluations to run.
         sampler: Its name; Heun's intervals cost two evaluations.
         spacing: How levels lie between start and end.
         prompt: Only read for notices.
@@ -71,7 +72,7 @@ def make_plan(
     start_t = strength
     first = schedule.level(start_t)
     if first.sigma < UNHEARD_SIGMA:
-        return Plan(PICTURE, (), 0)
+        return Plan(PICTURE, (), 0, _nothing_runs(strength))
     last_usable_t = _last_usable_t(schedule)
     if start_t > last_usable_t:
         start_t = last_usable_t
@@ -83,11 +84,20 @@ def make_plan(
                 f"the run starts at its last usable level, t = {start_t:.4f}",
             )
         )
-    evaluations = default_steps(strength) if steps is None else steps
-    levels = (*ladder(schedule, start_t, intervals(sampler, evaluations), spacing), PICTURE)
+    levels = (*ladder(schedule, start_t, intervals(sampler, steps), spacing), PICTURE)
     start = Level(0.0, first.sigma) if strength == 1 else first
     notices += _warnings(schedule, strength, start, levels, prompt)
-    return Plan(start, levels, evaluations, tuple(notices))
+    return Plan(start, levels, steps, tuple(notices))
+
+
+def _nothing_runs(strength: float) -> tuple[Notice, ...]:
+    if strength == 0:
+        return ()
+    message = (
+        f"at strength {strength:g} the noise is fainter than the numbers can hold, so nothing runs "
+        "and the source comes back; raise the strength"
+    )
+    return (Notice("nothing-runs", message),)
 
 
 def _last_usable_t(schedule: Schedule) -> float:

@@ -50,11 +50,18 @@ def resolve(
     own = checkpoint.defaults
     sampler = asked.sampler or own.sampler
     spacing = asked.spacing or "model"
-    steps = default_steps(asked.strength) if asked.steps is None else asked.steps
+    plan = make_plan(
+        checkpoint.schedule,
+        strength=asked.strength,
+        steps=asked.steps or default_steps(asked.strength, over_all=own.steps_over_all),
+        sampler=sampler,
+        spacing=spacing,
+        prompt=asked.prompt,
+    )
     request = asked.model_copy(
         update={
             "model": _model_of(asked, checkpoint),
-            "steps": steps if asked.strength > 0 else asked.steps,
+            "steps": plan.evaluations or asked.steps,
             "guidance_scale": (
                 own.guidance_scale if asked.guidance_scale is None else asked.guidance_scale
             ),
@@ -64,21 +71,13 @@ def resolve(
         }
     )
     size = asked.size or picture
-    work = _working_size(asked, checkpoint, size) if asked.strength > 0 else size
-    plan = make_plan(
-        checkpoint.schedule,
-        strength=asked.strength,
-        steps=steps,
-        sampler=sampler,
-        spacing=spacing,
-        prompt=asked.prompt,
-    )
+    work = _working_size(asked, checkpoint, size) if plan.evaluations else size
     everything = (*plan.notices, *notices, *_size_notices(size, work))
     return Resolved(request, replace(plan, notices=everything), size, work)
 
 
 def _model_of(asked: Request, checkpoint: Checkpoint) -> str:
-    if asked.model not in {None, checkpoint.name, str(checkpoint.folder)}:
+    if asked.model not in {None, checkpoint.name} and not checkpoint.is_at(asked.model):
         raise RequestError(
             f"this engine holds the model {checkpoint.name!r}, and the request asks for "
             f"{asked.model!r}; open an Engine with that model"
@@ -99,8 +98,5 @@ def _working_size(asked: Request, checkpoint: Checkpoint, size: Size) -> Size:
 def _size_notices(size: Size, work: Size) -> tuple[Notice, ...]:
     if work == size:
         return ()
-    message = (
-        f"the picture is {size} and is rendered at {work}, then brought back to its own size; "
-        "--work-size native renders every pixel"
-    )
+    message = f"the picture is {size} and is rendered at {work}, then brought back to its own size"
     return (Notice("work-size", message),)

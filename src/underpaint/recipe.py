@@ -6,17 +6,19 @@ bytes, and the bytes can be made again from the recipe alone.
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from underpaint.errors import Notice, RecipeError
+from pydantic import Field, TypeAdapter
+
+from underpaint.errors import RecipeError
 from underpaint.geometry import Size
 from underpaint.infotext import Infotext, write_infotext
-from underpaint.levels import Level
 from underpaint.plan import Plan
 from underpaint.request import Request
 from underpaint.xmp import read_packet, write_packet
 
 VERSION = 1  # of the layout of a recipe's JSON
+MOST_THREADS = 1024  # a recipe is read from files that anyone may have written
 VERSIONS_THAT_DECIDE = ("underpaint", "torch", "diffusers", "transformers", "numpy", "pillow")
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
@@ -66,8 +68,8 @@ class Build:
     instruction_set: str
     device: str
     precision: str
-    threads: int
-    rows_per_call: int
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
+    rows_per_call: Annotated[int, Field(ge=1)]
     compiled: bool = False
 
 
@@ -93,6 +95,17 @@ class Recipe:
     working_size: Size
     size: Size
 
+    def check_complete(self, written: object) -> None:
+        """Makes sure that nothing is left for a model to decide and nothing ``written`` went unread.
+
+        Raises:
+            RecipeError: something is.
+        """
+        asked = self.request
+        open_ends = {asked.guidance_scale, asked.sampler, asked.spacing, asked.seed, asked.model}
+        if None in open_ends or not _holds(json.loads(self.to_json()), written):
+            raise RecipeError("the file's underpaint recipe is of another build and cannot be read")
+
     @property
     def digital_source_type(self) -> str | None:
         """IPTC's word for where the pixels come from, a full URI.
@@ -100,7 +113,7 @@ class Recipe:
         A composite with trained media, or wholly trained media where the source was ignored. At
         strength 0 no model ran: the pixels are the source's, whose origin is not ours to state.
         """
-        if self.request.strength == 0:
+        if self.plan.evaluations == 0:
             return None
         whole = self.request.strength == 1
         return _SOURCE_TYPES + (
@@ -156,21 +169,17 @@ class Recipe:
         try:
             content = cast("dict[str, Any]", json.loads(text))
             _check_version(content["recipe"])
-            return cls(
-                request=Request(source=source, **content["request"]),
-                plan=_plan(content["plan"]),
-                source=SourceFacts(**content["source"]),
-                model=ModelFacts(**content["model"]),
-                build=Build(**content["build"]),
-                working_size=Size(*map(int, content["working_size"])),
-                size=Size(*map(int, content["size"])),
-            )
-        except RecipeError:
-            raise
-        except (ValueError, KeyError, TypeError, RecursionError):
+            parts = {name: value for name, value in content.items() if name != "recipe"}
+            parts["request"] = {**content["request"], "source": source}
+            recipe = _READER.validate_python(parts)
+            recipe.check_complete(content)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+            if isinstance(problem, RecipeError):
+                raise
             raise RecipeError(
                 "the file's underpaint recipe is damaged and cannot be read"
             ) from None
+        return recipe
 
     @classmethod
     def from_xmp(cls, packet: bytes, *, source: object = None) -> "Recipe | None":
@@ -194,10 +203,15 @@ def _check_version(version: object) -> None:
         )
 
 
-def _plan(content: dict[str, Any]) -> Plan:
-    return Plan(
-        start=Level(**content["start"]),
-        levels=tuple(Level(**level) for level in content["levels"]),
-        evaluations=int(content["evaluations"]),
-        notices=tuple(Notice(**notice) for notice in content["notices"]),
-    )
+def _holds(ours: object, theirs: object) -> bool:
+    """Whether everything that they wrote was read; what they left out took a default."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        known, given = cast("dict[str, object]", ours), cast("dict[str, object]", theirs)
+        return all(key in known and _holds(known[key], value) for key, value in given.items())
+    if isinstance(ours, list) and isinstance(theirs, list):
+        mine, others = cast("list[object]", ours), cast("list[object]", theirs)
+        return len(mine) == len(others) and all(map(_holds, mine, others))
+    return ours == theirs
+
+
+_READER = TypeAdapter(Recipe)

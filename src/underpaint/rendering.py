@@ -17,14 +17,18 @@ def render(
     steps: int | None = None,
     guidance_scale: float | None = None,
     guidance_interval: tuple[float, float] | None = None,
+    guidance_rescale: float | None = None,
     negative_prompt: str | None = None,
     seed: int | None = None,
     sampler: SamplerName | None = None,
+    eta: float | None = None,
     spacing: Spacing | None = None,
     model: str | Path | None = None,
     work_size: WorkSize | str | None = None,
     size: Size | str | None = None,
     fit: Fit | None = None,
+    device: str = "auto",
+    precision: str = "auto",
 ) -> Result:
     """One picture: ``source`` re-rendered after ``prompt``; what is None takes ``Request``'s default.
 
@@ -37,14 +41,18 @@ def render(
         steps: Network evaluations that run.
         guidance_scale: Classifier-free guidance; 1 is none.
         guidance_interval: The part of t in which guidance acts.
+        guidance_rescale: Pulls the contrast of guided predictions back, 0 to 1.
         negative_prompt: What guidance steers away from.
         seed: Names the noise; drawn and recorded if left out.
         sampler: How the levels are walked.
+        eta: The share of fresh noise that ddim adds.
         spacing: How they lie.
         model: A shipped name or a checkpoint's folder.
         work_size: The size rendered at.
         size: The size of the result.
         fit: How a source of another shape is brought to ``size``.
+        device: Where it runs.
+        precision: In which numbers.
 
     Raises:
         InputError: something cannot be used; the message says what can.
@@ -54,9 +62,11 @@ def render(
         "steps": steps,
         "guidance_scale": guidance_scale,
         "guidance_interval": guidance_interval,
+        "guidance_rescale": guidance_rescale,
         "negative_prompt": negative_prompt,
         "seed": seed,
         "sampler": sampler,
+        "eta": eta,
         "spacing": spacing,
         "work_size": work_size,
         "size": size,
@@ -64,4 +74,4 @@ def render(
     }
     given = {name: value for name, value in options.items() if value is not None}
     request = Request(source=source, prompt=prompt, **given)
-    return Engine(model).render(request)
+    return Engine(model, device=device, precision=precision).render(request)

@@ -3,7 +3,8 @@
 ``None`` means "the model's own"; the plan resolves it and the recipe records what it became.
 """
 
-from typing import Annotated, Any, Literal, cast, get_args
+import operator
+from typing import Annotated, Any, Literal, SupportsIndex, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -51,6 +52,14 @@ def _written(value: object) -> object:
     return str(value) if isinstance(value, Size) else value
 
 
+def _as_whole(value: object) -> object:
+    """NumPy's whole numbers are whole numbers too; True is none."""
+    return (
+        operator.index(value) if isinstance(value, SupportsIndex) and value is not True else value
+    )
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
 SizeField = Annotated[Size, BeforeValidator(_as_size), PlainSerializer(_written)]
 WorkSize = Annotated[
     Literal["auto", "native"] | Size, BeforeValidator(_as_work_size), PlainSerializer(_written)
@@ -58,47 +67,76 @@ WorkSize = Annotated[
 
 
 class Request(BaseModel):
-    """One wish: re-render ``source`` after ``prompt``. Frozen; unknown fields are refused.
-
-    Attributes:
-        source: A path, a file's bytes, a PIL image or a uint8 array; never written into a recipe.
-        prompt: What the result should look like.
-        negative_prompt: What guidance steers away from.
-        strength: The time t in [0, 1] at which the run starts: 0 returns the source, 1 ignores it.
-        steps: Network evaluations that run, 1 to 1000.
-        guidance_scale: Classifier-free guidance; 1 is none and costs half.
-        guidance_interval: The part of t, low to high, in which guidance acts.
-        guidance_rescale: 0 to 1; pulls the contrast of guided predictions back.
-        eta: The share of fresh noise that ``ddim`` adds, 0 to 1; other samplers do not take it.
-        seed: Names the noise, 0 to 2⁵³ − 1; a picture of ``count`` n uses seed, seed + 1, ….
-        count: How many pictures.
-        sampler: One of ``SAMPLER_NAMES``.
-        spacing: How the levels between start and end lie.
-        model: The name of a shipped model, or a checkpoint's folder; the engine's own if left out.
-        work_size: The size rendered at: ``auto``, ``native`` (the picture's own) or a size.
-        size: The result's size; the picture's own if left out.
-        fit: How a source of another shape is brought to ``size``.
-    """
+    """One wish: re-render ``source`` after ``prompt``. Frozen; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    source: Any = Field(exclude=True, repr=False)
-    prompt: str = Field(max_length=MAX_PROMPT)
-    negative_prompt: str = Field(default="", max_length=MAX_PROMPT)
-    strength: float = Field(default=0.6, ge=0, le=1)
-    steps: int | None = Field(default=None, ge=1, le=1000)
-    guidance_scale: float | None = Field(default=None, ge=0, le=100)
-    guidance_interval: tuple[float, float] = (0.0, 1.0)
-    guidance_rescale: float = Field(default=0.0, ge=0, le=1)
-    eta: float | None = Field(default=None, ge=0, le=1)
-    seed: int | None = Field(default=None, ge=0, lt=MAX_SEED)
-    count: int = Field(default=1, ge=1, le=1000)
-    sampler: SamplerName | None = None
-    spacing: Spacing | None = None
-    model: str | None = Field(default=None, min_length=1, max_length=4096)
-    work_size: WorkSize = "auto"
-    size: SizeField | None = None
-    fit: Fit = "cover"
+    source: Any = Field(
+        exclude=True,
+        repr=False,
+        description="A path, a file's bytes, a PIL image or a uint8 array; never in a recipe.",
+    )
+    prompt: str = Field(max_length=MAX_PROMPT, description="What the result should look like.")
+    negative_prompt: str = Field(
+        default="", max_length=MAX_PROMPT, description="What guidance steers away from."
+    )
+    strength: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="The time t in [0, 1] at which the run starts: 0 returns the source, 1 ignores it.",
+    )
+    steps: Whole | None = Field(
+        default=None, ge=1, le=1000, description="Network evaluations that run, 1 to 1000."
+    )
+    guidance_scale: float | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Classifier-free guidance; 1 is none and costs half.",
+    )
+    guidance_interval: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="The part of t, low to high, in which guidance acts."
+    )
+    guidance_rescale: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="0 to 1; pulls the contrast of guided predictions back.",
+    )
+    eta: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="The share of fresh noise that ddim adds, 0 to 1; no other sampler takes it.",
+    )
+    seed: Whole | None = Field(
+        default=None,
+        ge=0,
+        lt=MAX_SEED,
+        description="Names the noise, 0 to 2⁵³ − 1; pictures of a count use seed, seed + 1, ….",
+    )
+    count: Whole = Field(default=1, ge=1, le=1000, description="How many pictures.")
+    sampler: SamplerName | None = Field(default=None, description="How the levels are walked.")
+    spacing: Spacing | None = Field(
+        default=None, description="How the levels between start and end lie."
+    )
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="The name of a shipped model, or a checkpoint's folder.",
+    )
+    work_size: WorkSize = Field(
+        default="auto",
+        description="The size rendered at: auto, native (the picture's own), or a size to fit in.",
+    )
+    size: SizeField | None = Field(
+        default=None, description="The result's size; the picture's own if left out."
+    )
+    fit: Fit = Field(
+        default="cover", description="How a source of another shape is brought to a size."
+    )
 
     def __init__(self, **fields: Any) -> None:
         """Checks every field.

@@ -177,15 +177,9 @@ def unipc(x: Tensor, levels: Sequence[Level], noise: Draw) -> Conversation:
         before = x
         older = past[-1] if past else None
         past = [*past[-1:], (x0, cur)]
-        x = _carry(x, _unipc_predictor(x0, older, cur, nxt), cur, nxt)
+        # Of order 2 the predictor takes rho = 1/2, which makes it DPM-Solver++(2M)'s.
+        x = _carry(x, _extrapolated(x0, older, cur, nxt), cur, nxt)
     return x
-
-
-def _unipc_predictor(
-    x0: Tensor, older: tuple[Tensor, Level] | None, cur: Level, nxt: Level
-) -> Tensor:
-    # Of order 2 the paper's predictor takes rho = 1/2, which makes it DPM-Solver++(2M)'s.
-    return _extrapolated(x0, older, cur, nxt)
 
 
 def _unipc_corrected(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from underpaint import cli
+from underpaint.cli import application
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
     def call(*arguments: object) -> Outcome:
         capsys.readouterr()
-        code = cli.run([str(argument) for argument in arguments])
+        code = application.run([str(argument) for argument in arguments])
         said = capsys.readouterr()
         return Outcome(code, said.out, said.err)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.surfaces.conftest import Run, process
-from underpaint import cli
+from tests.surfaces.conftest import Run, command_line, process
+from underpaint.cli import application
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -122,6 +122,17 @@ def test_a_source_that_cannot_be_read_is_refused(run: Run, folder: Path) -> None
         assert "\x1b" not in done.err
 
 
+def test_a_closed_standard_stream_is_refused_as_such(folder: Path, scene: Path) -> None:
+    for stream, words, sentence in [
+        ("<&-", ["plan", "-", "oil"], b"nothing is piped into standard input"),
+        (">&-", ["render", scene, "oil", "-o", "-"], b"standard output is closed"),
+    ]:
+        shell = ["sh", "-c", f'exec "$@" {stream}', "sh"]
+        done = subprocess.run([*shell, *command_line(*words)], stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 2, done.stderr
+        assert sentence in done.stderr
+
+
 def test_a_place_that_cannot_be_written_to_is_refused_before_a_model_is_loaded(
     run: Run, folder: Path, scene: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,8 +204,8 @@ def test_too_little_memory_is_said_as_such(
 
 def test_a_refusal_comes_before_anything_heavy_is_imported(scene: Path) -> None:
     script = (
-        "import sys\nfrom underpaint import cli\n"
-        "code = cli.run(sys.argv[1:])\n"
+        "import sys\nfrom underpaint.cli import application\n"
+        "code = application.run(sys.argv[1:])\n"
         "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)\nsys.exit(code)"
     )
     for typed, code in [
@@ -214,12 +225,12 @@ def test_a_refusal_comes_before_anything_heavy_is_imported(scene: Path) -> None:
 
 def test_the_help_page_imports_no_numbers_at_all() -> None:
     script = (
-        "import sys\nfrom underpaint import cli\ncode = cli.run(['--help'])\n"
+        "import sys\nfrom underpaint.cli import application\ncode = application.run(['--help'])\n"
         "assert not {'torch', 'numpy', 'pydantic', 'PIL'} & set(sys.modules)\nsys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-    for name, line in cli.COMMANDS.items():
+    for name, line in application.COMMANDS.items():
         assert name in done.stdout.decode()
         assert line in done.stdout.decode()
 

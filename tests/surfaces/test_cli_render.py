@@ -1,11 +1,16 @@
 """``underpaint render`` and ``plan``: what they write, where, and what they say about it."""
 
+import contextlib
+import gc
 import hashlib
 import io
 import json
 import os
+import pty
 import re
 import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +21,7 @@ from PIL.PngImagePlugin import PngInfo
 import underpaint
 from tests.conftest import soft_picture
 from tests.surfaces.conftest import Run, command_line, process
+from underpaint.cli.options import Wish
 from underpaint.pixels import read_metadata
 from underpaint.request import Request
 
@@ -153,6 +159,17 @@ def test_the_interval_of_guidance_is_recorded_and_matters(
     assert (np.asarray(Image.open("a.png")) != np.asarray(Image.open("b.png"))).any()
 
 
+def test_the_heap_is_frozen_once_and_not_with_each_pictures_garbage(
+    run: Run, scene: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[None] = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(None))
+    for strength in ("0.5", "0"):
+        run("render", scene, "x", "-m", tiny, "-s", strength, "-n", "1", "--count", "3", "-q")
+        assert len(frozen) == 1
+        frozen.clear()
+
+
 # --- plan -----------------------------------------------------------------------------------------
 
 
@@ -206,6 +223,20 @@ def test_the_defaults_are_the_requests_own(run: Run) -> None:
     ]:
         default = Request.model_fields[field].default
         assert re.search(rf"{flag} .*?\[default: {default}\]", text), flag
+
+
+def test_every_field_of_a_request_is_an_option_and_is_described(run: Run) -> None:
+    assert set(Request.model_fields) <= {field.name for field in fields(Wish)}
+    script = "from underpaint.cli import application\napplication.run(['render', '--help'])"
+    done = subprocess.run(  # -OO takes the docstrings away
+        [sys.executable, "-OO", "-c", script], capture_output=True, text=True, check=True
+    )
+    for text in (done.stdout, run("render", "--help").out):
+        shown = re.sub(r"[│\s]+", "", text)
+        for name in set(Request.model_fields) - {"source"}:
+            words = Request.model_fields[name].description
+            assert words, name
+            assert re.sub(r"\s|``", "", words) in shown, name
 
 
 def test_models_and_version_speak_both_ways(run: Run) -> None:
@@ -282,6 +313,52 @@ def test_a_process_and_python_give_the_same_bytes_and_say_nothing_else(
     one, other = Image.open(io.BytesIO(piped.stdout)), Image.open("cli.png")
     assert hashlib.sha256(one.tobytes()).digest() == hashlib.sha256(other.tobytes()).digest()
     assert [path.name for path in folder.iterdir()] == ["cli.png"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--json", "-o", "a.png"], ["-o", "a.png"], ["-o", "-"]])
+def test_progress_on_a_terminal_takes_nothing_from_standard_output(
+    folder: Path, scene: Path, tiny: Path, words: list[str]
+) -> None:
+    terminal, other_end = pty.openpty()
+    with (folder / "out").open("wb") as out:
+        child = subprocess.Popen(
+            command_line("render", scene, "oil", "-m", tiny, "-n", "2", *words),
+            stdout=out,
+            stderr=other_end,
+            env={**os.environ, "TERM": "xterm"},
+        )
+    os.close(other_end)
+    seen = b""
+    with contextlib.suppress(OSError):  # what Linux says when the other end is closed
+        while more := os.read(terminal, 4096):
+            seen += more
+    os.close(terminal)
+    assert child.wait() == 0, seen.decode()
+    assert b"painting" in seen
+    written = (folder / "out").read_bytes()
+    if words[-1] == "-":
+        assert Image.open(io.BytesIO(written)).size == (64, 48)
+    elif "--json" in words:
+        assert json.loads(written)["output"] == "a.png"
+    else:
+        assert written.startswith(b"a.png: 64x48, ")
+
+
+def test_the_warnings_of_libraries_are_shown_on_demand_only() -> None:
+    script = (
+        "import warnings\nfrom underpaint.models import catalog\nfind = catalog.find\n"
+        "def chatty(name):\n    warnings.warn('chatter')\n    return find(name)\n"
+        "catalog.find = chatty\nfrom underpaint.cli import main\nmain()"
+    )
+    for debug in ("", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, "models"],
+            env={**os.environ, "UNDERPAINT_DEBUG": debug},
+            capture_output=True,
+            check=True,
+        )
+        assert (b"chatter" in done.stderr) == bool(debug)
 
 
 def test_a_reader_that_leaves_early_gets_no_traceback(scene: Path) -> None:

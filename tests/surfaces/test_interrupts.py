@@ -36,6 +36,58 @@ finally:
 """
 
 
+# The same while a module is being looked for, so while others are being imported.
+WHILE_IMPORTING = """
+import os, signal, sys
+module, moments = sys.argv.pop(1), [signal.SIGINT]
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == module and moments:
+            os.kill(os.getpid(), moments.pop())
+sys.meta_path.insert(0, Finder)
+from underpaint.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["underpaint.cli.application", "typer", "pydantic", "torch"])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_ctrl_c_is_heard_from_the_first_import_on(
+    folder: Path, scene: Path, tiny: Path, module: str, as_json: bool
+) -> None:
+    words = [module, "render", str(scene), "oil", "-m", str(tiny), "-n", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_IMPORTING, *words, *["--json"] * as_json],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "cancelled" in (done.stdout if as_json else done.stderr)
+    assert "Traceback" not in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("delay_s", [0.05, 0.3])
+def test_ctrl_c_right_after_the_start_leaves_no_traceback(
+    folder: Path, scene: Path, tiny: Path, delay_s: float
+) -> None:
+    # The clock runs from when Python itself has started, which takes long on a busy machine.
+    script = "import underpaint\nprint()\nfrom underpaint.cli import main\nmain()"
+    words = ["render", str(scene), "oil", "-m", str(tiny), "-n", "50", "--work-size", "900x900"]
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-c", script, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(delay_s)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert (child.returncode, b"Traceback" in said) == (130, False), said.decode()
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_ctrl_c_stops_within_one_step_and_leaves_nothing(
     folder: Path, scene: Path, tiny: Path

@@ -1,14 +1,17 @@
 """``underpaint replay``: a picture is made again from what it carries."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.surfaces.conftest import Outcome, Run, process
 from tests.tiny_checkpoint import make_tiny_checkpoint
-from underpaint import Recipe
+from underpaint import Engine, PictureError, Recipe, Request
+from underpaint.cli.replay import find_source
 from underpaint.pixels import encode, read_metadata
 
 
@@ -93,6 +96,37 @@ def test_a_source_from_a_pipe_is_found_by_its_hash_alone(
     assert run("replay", "made.png", "-m", tiny, "--json").json["identical"]
 
 
+def test_a_picture_made_from_an_array_is_replayed_from_a_file_of_the_same_pixels(
+    run: Run, folder: Path, scene: Path, tiny: Path
+) -> None:
+    array = np.asarray(Image.open(scene).convert("RGB"))
+    Engine(tiny).render(Request(source=array, prompt="oil", steps=1)).save("made.png")
+    done = run("replay", "made.png", "--source", scene, "-m", tiny, "--json")
+    assert (done.code, done.json["identical"], codes(done)) == (0, True, [])
+    altered = array.copy()
+    altered[3, 3] = (255, 0, 255)
+    Image.fromarray(altered).save("altered.png")
+    done = run("replay", "made.png", "--source", "altered.png", "-m", tiny, "--json")
+    assert (done.code, done.json["identical"], codes(done)) == (1, False, ["other-source"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file that opens but not reads")
+def test_what_cannot_be_opened_is_passed_over_when_the_source_is_looked_for(
+    made: Path, folder: Path, scene: Path
+) -> None:
+    packet, _ = read_metadata(made)
+    assert packet is not None
+    recipe = Recipe.from_xmp(packet)
+    assert recipe is not None
+    (folder / "a.png").symlink_to("/proc/self/mem")  # its first bytes are an input/output error
+    shutil.copy(scene, folder / "found.png")
+    assert find_source(recipe, folder) == folder / "found.png"
+    longest = replace(recipe, source=replace(recipe.source, name="x" * 300))
+    assert find_source(longest, folder) == folder / "found.png"
+    with pytest.raises(PictureError, match="--source"):
+        find_source(recipe, folder / "missing")
+
+
 def test_a_model_of_the_users_own_must_be_named(run: Run, made: Path, scene: Path) -> None:
     done = run("replay", made, "--source", scene)
     assert done.code == 2
@@ -107,6 +141,24 @@ def test_another_model_is_said_and_its_bytes_differ(
     done = run("replay", made, "--source", scene, "-m", other, "--json")
     assert codes(done) == ["other-model"]
     assert (done.code, done.json["identical"]) == (1, False)
+
+
+def test_a_model_whose_folder_was_renamed_is_the_same_model(
+    run: Run, made: Path, scene: Path, tiny: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny, tmp_path / "renamed")
+    done = run("replay", made, "--source", scene, "-m", tmp_path / "renamed", "--json")
+    assert (done.code, done.json["identical"], codes(done)) == (0, True, [])
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_with_a_shipped_name_is_not_replaced_by_the_shipped_model(
+    run: Run, scene: Path
+) -> None:
+    make_tiny_checkpoint(Path("gesso"))
+    assert run("render", scene, "oil", "-m", "./gesso", "-n", "1", "-o", "made.png").code == 0
+    done = run("replay", "made.png", "--source", scene, "-m", "./gesso", "--json")
+    assert (done.code, done.json["identical"], codes(done)) == (0, True, [])
 
 
 def test_another_build_is_said_and_is_no_failure(

@@ -1,120 +1,49 @@
 """The command ``underpaint``: builds a request, reads events, speaks to a terminal or a program.
 
-Each command is a module here with a function ``command``, imported only when it is the one asked
-for, so that ``underpaint --help`` answers at once.
+Each command is a module here with a function ``command``. This one is what a process meets first,
+and imports nothing that takes time: Ctrl-C is heard before the first long import.
 """
 
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Sequence
-from importlib import import_module
+import warnings
 from io import TextIOWrapper
 from types import FrameType
 from typing import NoReturn
 
-import typer
-
-from underpaint.cli.reporting import show_error
-from underpaint.errors import Cancelled, InputError, UnderpaintError
 from underpaint.startup import collector_spared
 
 DONE, OUR_FAULT, BAD_INPUT, CANCELLED = 0, 1, 2, 130
 
-COMMANDS = {
-    "render": "Re-render a picture after a prompt.",
-    "plan": "Show what render would do, and do nothing.",
-    "inspect": "Show how a picture was made.",
-    "replay": "Render a picture again from its own recipe and compare.",
-    "models": "List the models that are shipped.",
-    "version": "Show the versions that decide what a picture looks like.",
-}
-
-
-# What torch's allocators say, on the CPU and on GPUs.
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-
 
 def main() -> NoReturn:
     """Runs the command of this process and ends it with its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    with collector_spared():
-        code = run(sys.argv[1:])
+    arguments = sys.argv[1:]
+    try:
+        with collector_spared():
+            from underpaint.cli.application import run  # noqa: PLC0415  typer takes its time
+
+            _make_room_for_our_own_words()
+            code = run(arguments)
+    except KeyboardInterrupt:
+        from underpaint.cli.reporting import show_error, wants_json  # noqa: PLC0415  as above
+
+        sentence = "cancelled; nothing half-written was left"
+        show_error("cancelled", sentence, as_json=wants_json(arguments))
+        code = CANCELLED
     sys.exit(code)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Runs one command and returns its exit code; every failure becomes one sentence."""
-    arguments = ["version"] if arguments == ["--version"] else list(arguments) or ["--help"]
-    as_json = "--json" in arguments[: (*arguments, "--").index("--")]
-    try:
-        wanted = next((one for one in arguments if not one.startswith("-")), "")
-        command = typer.main.get_command(_application(wanted))
-        code = command.main(args=arguments, prog_name="underpaint", standalone_mode=False)
-    except typer.TyperException as error:
-        sentence = _one_line(error.format_message()).replace("Value error, ", "")
-        show_error("usage", sentence, as_json=as_json)
-        return BAD_INPUT
-    except (KeyboardInterrupt, typer.Abort):
-        code = CANCELLED
-    except Cancelled:
-        code = CANCELLED
-    except UnderpaintError as error:
-        show_error(error.code, str(error), as_json=as_json)
-        return BAD_INPUT if isinstance(error, InputError) else OUR_FAULT
-    except Exception as error:  # noqa: BLE001  a person is shown a sentence, never a traceback
-        if not interrupted:
-            return _unforeseen(error, as_json=as_json)
-        code = CANCELLED  # a library turned the interrupt into an error of its own
-    if code == CANCELLED:
-        show_error("cancelled", "cancelled; nothing half-written was left", as_json=as_json)
-    return int(code or DONE)
-
-
-def _application(wanted: str) -> typer.Typer:
-    """The commands; only the wanted one has its options, the others their line in the help."""
-    app = typer.Typer(
-        name="underpaint",
-        help="Re-render a picture: a diffusion that starts from your own image.",
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-    )
-    for name, line in COMMANDS.items():
-        if name == wanted:
-            app.command(name)(import_module(f"underpaint.cli.{name}").command)
-        else:
-            app.command(name, help=line)(_unasked)
-    return app
-
-
-def _unasked() -> None:
-    """Stands in the help for a command that was not asked for."""
-
-
-def _unforeseen(error: Exception, *, as_json: bool) -> int:
-    if os.environ.get("UNDERPAINT_DEBUG"):
-        traceback.print_exc()
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
-        sentence = "there is not enough memory for this picture; choose a smaller --work-size"
-        show_error("out-of-memory", sentence, as_json=as_json)
-        return OUR_FAULT
-    what = _one_line(f"{type(error).__name__}: {error}")[:300]
-    sentence = (
-        f"something went wrong inside Underpaint ({what}); please report it, and set "
-        "UNDERPAINT_DEBUG=1 to see where"
-    )
-    show_error("internal", sentence, as_json=as_json)
-    return OUR_FAULT
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _make_room_for_our_own_words() -> None:
+    """Any text can be printed, and no library's warnings stand beside it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if not os.environ.get("UNDERPAINT_DEBUG"):
+        warnings.simplefilter("ignore")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

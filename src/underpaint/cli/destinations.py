@@ -6,6 +6,7 @@ from pathlib import Path
 
 from underpaint import pixels
 from underpaint.cli.options import STANDARD
+from underpaint.cli.reporting import is_terminal
 from underpaint.errors import OutputError
 
 Destination = Path | None  # None is standard output
@@ -57,7 +58,9 @@ def _check_standard_output(count: int, *, as_json: bool) -> None:
         raise OutputError(
             f"standard output takes one picture, got --count {count}; name a file with --output"
         )
-    if sys.stdout.isatty():
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file with --output")
+    if is_terminal(sys.stdout):
         raise OutputError(
             "standard output is a terminal, which cannot show a picture; name a file with --output"
         )

@@ -1,6 +1,6 @@
 """``underpaint inspect``."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,7 +10,7 @@ from underpaint.cli.reporting import show_json, show_notices, show_pairs
 from underpaint.errors import RecipeError
 from underpaint.infotext import Infotext, parse_infotext
 from underpaint.recipe import Recipe
-from underpaint.xmp import read_packet
+from underpaint.xmp import Properties, read_packet
 
 
 def command(
@@ -20,12 +20,21 @@ def command(
 ) -> None:
     """Show how a picture was made: its recipe, or the settings that other programs wrote."""
     packet, text = pixels.read_metadata(file)
-    recipe = Recipe.from_xmp(packet) if packet else None
+    said = _properties(packet)
+    recipe = None if said.recipe is None else Recipe.from_json(said.recipe)
     infotext = parse_infotext(text) if text else None
     if recipe is None and infotext is None:
         raise RecipeError(f"{file!r} carries no recipe and no settings; it was not made here")
     if json:
-        show_json(_as_json(file, packet, recipe, text, infotext))
+        show_json(
+            {
+                "file": file,
+                "recipe": None if recipe is None else recipe.to_dict(),
+                "digital_source_type": said.digital_source_type,
+                "infotext": text,
+                "settings": None if infotext is None else _settings(infotext),
+            }
+        )
     elif recipe is not None:
         show_pairs(_recipe_lines(recipe))
         show_notices(recipe.plan.notices)
@@ -34,29 +43,19 @@ def command(
         show_pairs({"prompt": infotext.prompt, **negative, **infotext.settings})
 
 
-def _as_json(
-    file: str, packet: bytes | None, recipe: Recipe | None, text: str | None, said: Infotext | None
-) -> dict[str, Any]:
-    return {
-        "file": file,
-        "recipe": None if recipe is None else recipe.to_dict(),
-        "digital_source_type": _source_type(packet),
-        "infotext": text,
-        "settings": None
-        if said is None
-        else {
-            "prompt": said.prompt,
-            "negative_prompt": said.negative_prompt,
-            **said.settings,
-        },
-    }
-
-
-def _source_type(packet: bytes | None) -> str | None:
+def _properties(packet: bytes | None) -> Properties:
     try:
-        return read_packet(packet).digital_source_type if packet else None
-    except ValueError:
-        return None
+        return read_packet(packet or b"")
+    except ValueError:  # none, or another program's damaged one
+        return Properties(None, None)
+
+
+def _settings(infotext: Infotext) -> dict[str, str]:
+    return {
+        "prompt": infotext.prompt,
+        "negative_prompt": infotext.negative_prompt,
+        **infotext.settings,
+    }
 
 
 def _recipe_lines(recipe: Recipe) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """The options of ``render`` and ``plan``, with the defaults, bounds and words of ``Request``."""
 
 import inspect
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from underpaint import pixels
+from underpaint.cli.reporting import is_terminal
 from underpaint.errors import PictureError, RequestError
 from underpaint.geometry import Fit
 from underpaint.levels import Spacing
@@ -19,18 +19,16 @@ from underpaint.request import Request, SamplerName
 STANDARD = "-"  # standard input as a source, standard output as a destination
 _MOST_INPUT_BYTES = 512 << 20  # standard input is read into memory; a file may be larger
 
-_WORDS = {
-    name: " ".join(text.split())
-    for name, text in re.findall(
-        r"^    (\w+): (.*(?:\n {8}.*)*)", inspect.getdoc(Request) or "", re.MULTILINE
-    )
-}
+
+def _words(field: str) -> str:
+    return (Request.model_fields[field].description or "").replace("``", "")
 
 
 def _option(field: str, *flags: str, add: str = "", metavar: str | None = None) -> Any:
     """An option that stands for a field of ``Request`` and is described in its words."""
-    words = _WORDS.get(field, "").replace("``", "")
-    return typer.Option(*flags, help=f"{words}{add}", metavar=metavar, show_default=field != "eta")
+    return typer.Option(
+        *flags, help=_words(field) + add, metavar=metavar, show_default=field != "eta"
+    )
 
 
 def _default(field: str) -> Any:
@@ -51,7 +49,7 @@ class Wish:
     """What was typed after ``render`` or ``plan``; each field is an option."""
 
     source: SourceArgument
-    prompt: Annotated[str, typer.Argument(help=_WORDS.get("prompt"), metavar="PROMPT")]
+    prompt: Annotated[str, typer.Argument(help=_words("prompt"), metavar="PROMPT")]
     strength: Annotated[float, _option("strength", "--strength", "-s")] = _default("strength")
     steps: Annotated[
         int | None, _option("steps", "--steps", "-n", add=" Default: 20 x strength, at least 4.")
@@ -123,25 +121,12 @@ class Wish:
                 "--mask is for inpainting, which repaints one part; img2img repaints the whole "
                 "picture, so leave --mask out or use an inpainting tool"
             )
-        return Request(
-            source=self.source,
-            prompt=self.prompt,
-            strength=self.strength,
-            steps=self.steps,
-            guidance_scale=self.guidance_scale,
-            guidance_interval=_interval(self.guidance_interval),
-            guidance_rescale=self.guidance_rescale,
-            negative_prompt=self.negative_prompt,
-            seed=self.seed,
-            count=self.count,
-            sampler=self.sampler,
-            eta=self.eta,
-            spacing=self.spacing,
-            model=self.model,
-            work_size=self.work_size,
-            size=self.size,
-            fit=self.fit,
-        )
+        typed = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name in Request.model_fields
+        }
+        return Request(**{**typed, "guidance_interval": _interval(self.guidance_interval)})
 
 
 def command_of(act: Callable[[Wish], None]) -> Callable[..., None]:
@@ -173,7 +158,7 @@ def read_source(source: str) -> pixels.Picture:
     """
     if source != STANDARD:
         return pixels.read(source)
-    if sys.stdin.isatty():
+    if sys.stdin is None or is_terminal(sys.stdin):
         raise PictureError("the source is - but nothing is piped into standard input; name a file")
     data = sys.stdin.buffer.read(_MOST_INPUT_BYTES + 1)
     if len(data) > _MOST_INPUT_BYTES:

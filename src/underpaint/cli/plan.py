@@ -1,9 +1,10 @@
 """``underpaint plan``."""
 
+from dataclasses import asdict
+
 from underpaint.cli.destinations import destinations
 from underpaint.cli.options import Wish, command_of, read_source
-from underpaint.cli.reporting import show_json, show_notices, show_pairs
-from underpaint.levels import Level
+from underpaint.cli.reporting import facts_of, show_json, show_notices, show_pairs
 from underpaint.models import catalog
 from underpaint.planning import Resolved, resolve
 
@@ -33,25 +34,13 @@ command = command_of(plan)
 
 
 def _show_as_json(wish: Wish, resolved: Resolved) -> None:
-    made, request = resolved.plan, resolved.request
     show_json(
         {
             "source": wish.source,
-            "width": resolved.size.width,
-            "height": resolved.size.height,
-            "working_size": str(resolved.working_size),
+            **facts_of(resolved),
             "seed": wish.seed,
-            "count": request.count,
-            "strength": request.strength,
-            "steps": made.evaluations,
-            "evaluations": made.evaluations,
-            "start": _pair(made.start),
-            "levels": [_pair(level) for level in made.levels],
-            "model": request.model,
-            "sampler": request.sampler,
-            "spacing": request.spacing,
-            "guidance_scale": request.guidance_scale,
-            "notices": [{"code": one.code, "message": one.message} for one in made.notices],
+            "count": wish.count,
+            "levels": [asdict(level) for level in resolved.plan.levels],
         }
     )
 
@@ -75,7 +64,3 @@ def _show(wish: Wish, resolved: Resolved) -> None:
         }
     )  # fmt: skip
     show_notices(made.notices)
-
-
-def _pair(level: Level) -> dict[str, float]:
-    return {"alpha": level.alpha, "sigma": level.sigma}

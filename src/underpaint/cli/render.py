@@ -1,15 +1,15 @@
 """``underpaint render``."""
 
 import time
-from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from underpaint import pixels
-from underpaint.cli import interrupted
 from underpaint.cli.destinations import Destination, destinations
 from underpaint.cli.options import STANDARD, Wish, command_of, read_source
+from underpaint.cli.painting import painted
 from underpaint.cli.reporting import (
-    Meter,
+    facts_of,
     progress,
     show_json,
     show_line,
@@ -19,9 +19,7 @@ from underpaint.cli.reporting import (
 from underpaint.errors import Notice
 from underpaint.models import catalog
 from underpaint.planning import resolve
-from underpaint.request import Request
-from underpaint.results import Finished, Planned, Result, Step
-from underpaint.startup import heap_settled
+from underpaint.results import Finished, Result
 
 
 def render(wish: Wish) -> None:
@@ -48,8 +46,16 @@ def render(wish: Wish) -> None:
     request = resolved.request.model_copy(update={"source": picture})
     begun = time.perf_counter()
     with progress(quiet=wish.quiet) as meter:
-        finished = _pictures(wish, request, meter)
-        for place, event in zip(places, finished, strict=True):
+        meter.begin("loading the model", 0)
+        from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
+
+        engine = Engine(
+            wish.model,
+            device=wish.device,
+            precision=wish.precision,
+            rows_per_call=1 if wish.exact else None,
+        )
+        for place, event in zip(places, painted(engine, request, meter), strict=True):
             notices = _write(event.result, place, wish)
             new, said = [one for one in notices if one not in said], said | set(notices)
             if speaks:
@@ -63,28 +69,6 @@ def render(wish: Wish) -> None:
 
 
 command = command_of(render)
-
-
-def _pictures(wish: Wish, request: Request, meter: Meter) -> Iterator[Finished]:
-    meter.begin("loading the model", 0)
-    from underpaint.engine import Engine  # noqa: PLC0415  torch, only once everything is checked
-
-    engine = Engine(
-        wish.model,
-        device=wish.device,
-        precision=wish.precision,
-        rows_per_call=1 if wish.exact else None,
-    )
-    for event in engine.stream([request], cancelled=lambda: bool(interrupted)):
-        match event:
-            case Planned():
-                heap_settled()
-                of = f" {event.index + 1} of {wish.count}" if wish.count > 1 else ""
-                meter.begin(f"painting{of}", event.plan.evaluations)
-            case Step():
-                meter.advance(event.evaluation)
-            case Finished():
-                yield event
 
 
 def _write(result: Result, place: Destination, wish: Wish) -> tuple[Notice, ...]:
@@ -106,24 +90,12 @@ def _facts(
     notices: tuple[Notice, ...],
     seconds: float,
 ) -> dict[str, Any]:
-    recipe = event.result.recipe
-    request = recipe.request
     return {
         "output": STANDARD if place is None else str(place),
         "source": source,
-        "width": recipe.size.width,
-        "height": recipe.size.height,
-        "working_size": str(recipe.working_size),
-        "seed": request.seed,
-        "strength": request.strength,
-        "steps": recipe.plan.evaluations,
+        **facts_of(event.result.recipe),
         "evaluations": event.evaluations,
-        "start": {"alpha": recipe.plan.start.alpha, "sigma": recipe.plan.start.sigma},
-        "model": request.model,
-        "sampler": request.sampler,
-        "spacing": request.spacing,
-        "guidance_scale": request.guidance_scale,
-        "notices": [{"code": one.code, "message": one.message} for one in notices],
+        "notices": [asdict(notice) for notice in notices],
         "seconds": round(seconds, 3),
     }
 

@@ -1,23 +1,25 @@
 """``underpaint replay``."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from underpaint import pixels
-from underpaint.cli import OUR_FAULT, interrupted
+from underpaint.cli import OUR_FAULT
 from underpaint.cli.options import JsonFlag, QuietFlag
+from underpaint.cli.painting import painted
 from underpaint.cli.reporting import progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, PictureError, RecipeError, RequestError
 from underpaint.models import catalog
 from underpaint.pixels.sniffing import HEAD_BYTES, Kind, sniff
 from underpaint.recipe import Build, Recipe
-from underpaint.results import Finished, Planned, Result, Step
-from underpaint.startup import heap_settled
+from underpaint.results import Result
 
 SUFFIXES: Mapping[Kind, str] = {
     "PNG": ".png",
@@ -78,11 +80,20 @@ def command(
     found = source if source is not None else find_source(recipe, Path(file).parent)
     picture = pixels.read(found)
     checkpoint = catalog.find(model if model is not None else _known_model(recipe))
-    notices = [
-        *_source_notices(recipe, found, picture),
-        *_model_notices(recipe, checkpoint),
-    ]
+    same_source, same_model = _is_source(recipe, picture), checkpoint.sha256 == recipe.model.sha256
+    notices: list[Notice] = []
+    if not same_source:
+        sentence = f"{str(found)!r} is not the file that the picture was made from"
+        notices.append(Notice("other-source", sentence))
+    if not same_model:
+        sentence = f"the model {checkpoint.name!r} has other weights or settings now"
+        notices.append(Notice("other-model", sentence))
     result, build = _render_again(recipe, picture, checkpoint, quiet=quiet)
+    # Names are no part of what is painted: the source or the model may have been renamed since.
+    if same_source:
+        result = replace(result, recipe=replace(result.recipe, source=recipe.source))
+    if same_model:
+        result = replace(result, recipe=_with_model_of(recipe, result.recipe))
     others = _differences(recipe.build, build)
     if others:
         notices.append(Notice("other-build", f"this build is another one: {others}"))
@@ -120,13 +131,15 @@ def _recipe_of(file: str) -> tuple[Recipe, bytes]:
 def find_source(recipe: Recipe, folder: Path) -> Path:
     """The source in ``folder``: the file of its name or of its hash, else the one of its name.
 
+    What cannot be opened is passed over.
+
     Raises:
         PictureError: there is none.
     """
     named = folder / recipe.source.name if recipe.source.name else None
     if named is not None and named.name != recipe.source.name:
         named = None  # a name that leads elsewhere: the recipe is someone else's writing
-    candidates = [named] if named is not None and named.is_file() else []
+    candidates = [named] if named is not None and os.path.isfile(named) else []  # noqa: PTH113  Path's can raise
     for one in (*candidates, *_neighbours(folder)):
         if _sha256(one) == recipe.source.sha256:
             return one
@@ -139,15 +152,22 @@ def find_source(recipe: Recipe, folder: Path) -> Path:
 
 
 def _neighbours(folder: Path) -> Iterator[Path]:
-    pictures = (one for one in sorted(folder.iterdir()) if one.suffix.lower() in PICTURE_ENDINGS)
+    try:
+        everything = sorted(folder.iterdir())
+    except OSError:
+        return
+    pictures = (one for one in everything if one.suffix.lower() in PICTURE_ENDINGS)
     for one, _ in zip(pictures, range(MOST_NEIGHBOURS), strict=False):
-        if one.is_file():
+        if os.path.isfile(one):  # noqa: PTH113  Path's can raise
             yield one
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _known_model(recipe: Recipe) -> str:
@@ -159,53 +179,36 @@ def _known_model(recipe: Recipe) -> str:
     return recipe.model.name
 
 
-def _source_notices(recipe: Recipe, found: str | Path, picture: pixels.Picture) -> list[Notice]:
+def _is_source(recipe: Recipe, picture: pixels.Picture) -> bool:
+    """Whether it was made from that file, or from those pixels where it was made in Python."""
     if picture.sha256 == recipe.source.sha256:
-        return []
-    return [
-        Notice("other-source", f"{str(found)!r} is not the file that the picture was made from")
-    ]
+        return True
+    return pixels.read(np.asarray(picture.to_pil())).sha256 == recipe.source.sha256
 
 
-def _model_notices(recipe: Recipe, checkpoint: catalog.Checkpoint) -> list[Notice]:
-    if checkpoint.sha256 == recipe.model.sha256:
-        return []
-    return [
-        Notice("other-model", f"the model {checkpoint.name!r} has other weights or settings now")
-    ]
+def _with_model_of(recipe: Recipe, made: Recipe) -> Recipe:
+    request = made.request.model_copy(update={"model": recipe.request.model})
+    return replace(made, request=request, model=recipe.model)
 
 
 def _render_again(
     recipe: Recipe, picture: pixels.Picture, checkpoint: catalog.Checkpoint, *, quiet: bool
 ) -> tuple[Result, Build]:
     """The recipe's request on the device and in the numbers that it names, where there are such."""
-    request = recipe.request.model_copy(update={"source": picture, "model": checkpoint.name})
+    request = recipe.request.model_copy(update={"source": picture, "model": None})
     with progress(quiet=quiet) as meter:
         meter.begin("loading the model", 0)
         from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
 
         engine = Engine(
-            checkpoint.folder if checkpoint.name not in catalog.SHIPPED else checkpoint.name,
+            checkpoint.folder.resolve(),  # in full: of "./gesso" only a shipped name would remain
             device=_device_of(recipe.build),
             precision=recipe.build.precision,
             rows_per_call=recipe.build.rows_per_call,
             threads=recipe.build.threads,
         )
-        result = None
-        for event in engine.stream([request], cancelled=lambda: bool(interrupted)):
-            match event:
-                case Planned():
-                    heap_settled()
-                    meter.begin("painting", event.plan.evaluations)
-                case Step():
-                    meter.advance(event.evaluation)
-                case Finished():
-                    result = event.result
-    if result is None:
-        raise RuntimeError("the stream ended without a picture")
-    # A name is no part of what is painted: the source may have been renamed since.
-    renamed = replace(result.recipe, source=replace(result.recipe.source, name=recipe.source.name))
-    return replace(result, recipe=renamed), engine.build
+        (finished,) = painted(engine, request, meter)
+    return finished.result, engine.build
 
 
 def _device_of(build: Build) -> str:

@@ -3,12 +3,26 @@
 import json
 import os
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from underpaint.errors import Notice, OutputError
+
+if TYPE_CHECKING:
+    from underpaint.planning import Resolved
+    from underpaint.recipe import Recipe
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether ``--json`` is among the options, which end at ``--``."""
+    return "--json" in arguments[: (*arguments, "--").index("--")]
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at it; a stream that was closed before the start is None."""
+    return stream is not None and stream.isatty()
 
 
 def show_error(code: str, message: str, *, as_json: bool) -> None:
@@ -22,6 +36,26 @@ def show_error(code: str, message: str, *, as_json: bool) -> None:
 def show_json(content: Mapping[str, Any]) -> None:
     """One object on one line of standard output."""
     show_line(json.dumps(content))
+
+
+def facts_of(made: "Recipe | Resolved") -> dict[str, Any]:
+    """What programs are told about one picture, before it is made as after."""
+    request, plan = made.request, made.plan
+    return {
+        "width": made.size.width,
+        "height": made.size.height,
+        "working_size": str(made.working_size),
+        "seed": request.seed,
+        "strength": request.strength,
+        "steps": plan.evaluations,
+        "evaluations": plan.evaluations,
+        "start": asdict(plan.start),
+        "model": request.model,
+        "sampler": request.sampler,
+        "spacing": request.spacing,
+        "guidance_scale": request.guidance_scale,
+        "notices": [asdict(notice) for notice in plan.notices],
+    }
 
 
 def show_line(text: str) -> None:
@@ -55,7 +89,7 @@ def show_notices(notices: Iterable[Notice]) -> None:
 def show_pairs(pairs: Mapping[str, object]) -> None:
     """A table of two columns: folded to a terminal's width, or plain lines on a pipe."""
     shown = {name: printable(str(value)) for name, value in pairs.items()}
-    if not sys.stdout.isatty():
+    if not is_terminal(sys.stdout):
         width = max(map(len, shown))
         for name, value in shown.items():
             show_line(f"{name:<{width}}  " + value.replace("\n", f"\n{'':<{width}}  "))
@@ -115,7 +149,7 @@ class _Bar:
 @contextmanager
 def progress(*, quiet: bool) -> Generator[Meter]:
     """A bar with the time that is left, where standard error is a terminal; else nothing."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or not is_terminal(sys.stderr):
         yield _Silent()
         return
     from rich.console import Console  # noqa: PLC0415  not needed on a pipe
@@ -135,7 +169,12 @@ def progress(*, quiet: bool) -> Generator[Meter]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=is_terminal(sys.stdout),  # above the bar; a pipe or file gets its own
+    ) as shown:
         yield _Bar(shown)
 
 

@@ -6,6 +6,7 @@ ever loaded, so a ``model_index.json`` cannot name code to run.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import Any, cast
 
 from underpaint.errors import ModelError
 from underpaint.levels import Schedule, read_schedule
+from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, SamplerName
 
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
@@ -34,12 +36,14 @@ class Defaults:
     """What a model prefers where a request says nothing.
 
     Attributes:
+        steps_over_all: Steps of a run at strength 1; shorter runs take their share.
         guidance_scale: Classifier-free guidance.
         sampler: The sampler's name.
         comfortable_area: The picture area, in pixels, up to which the model works well.
         minimum_px: The shortest side that it works at.
     """
 
+    steps_over_all: int = STEPS_OVER_ALL
     guidance_scale: float = 7.5  # what SD 1.5 is commonly run with
     sampler: SamplerName = "dpmpp_2m"
     comfortable_area: int = 512 * 512  # what SD 1.x was trained at
@@ -56,6 +60,7 @@ class Checkpoint:
         classes: The class of each role, such as ``{"unet": "UNet2DConditionModel"}``.
         schedule: Its noise levels.
         defaults: What it prefers.
+        multiple_px: What both sides of a picture must be a multiple of: autoencoder times UNet.
     """
 
     name: str
@@ -63,57 +68,78 @@ class Checkpoint:
     classes: Mapping[str, str]
     schedule: Schedule
     defaults: Defaults
+    multiple_px: int
 
     @property
     def family(self) -> str:
         """The family whose adapter runs it."""
         return "stable-diffusion"
 
-    @cached_property
-    def multiple_px(self) -> int:
-        """What both sides of a picture must be a multiple of: autoencoder times UNet."""
-        vae = read_json(self.folder / "vae" / "config.json")
-        unet = read_json(self.folder / "unet" / "config.json")
-        blocks = cast(
-            "list[int]", vae.get("encoder_block_out_channels") or vae.get("block_out_channels")
-        )
-        halvings = len(blocks) - 1 + len(cast("list[int]", unet["block_out_channels"])) - 1
-        return int(2**halvings)
+    def is_at(self, model: str | None) -> bool:
+        """Whether ``model``, a shipped name or a folder however spelt, is this checkpoint."""
+        return model is not None and folder_of(model).resolve() == self.folder.resolve()
 
     @cached_property
     def sha256(self) -> str:
-        """One hash over every file of the folder that decides pixels: names and contents."""
+        """One hash over the files that decide pixels: the JSON, the scheduler and the loaded roles."""
+        own = (self.folder / name for name in ("model_index.json", "underpaint.json"))
+        parts = (self.folder / name for name in ("scheduler", *LOADABLE))
+        inside = (path for part in parts for path in part.iterdir())
         digest = hashlib.sha256()
-        for path in sorted(self.folder.rglob("*")):
-            if path.suffix in {".safetensors", ".json", ".txt"} and path.is_file():
-                with path.open("rb") as file:
-                    inner = hashlib.file_digest(file, "sha256").hexdigest()
-                digest.update(f"{path.relative_to(self.folder).as_posix()}\0{inner}\n".encode())
+        for path in sorted(path for path in (*own, *inside) if path.is_file()):
+            with path.open("rb") as file:
+                inner = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(self.folder).as_posix()}\0{inner}\n".encode())
         return digest.hexdigest()
+
+
+def folder_of(model: str) -> Path:
+    """Where a shipped name or a written folder leads."""
+    return SHIPPED.get(model) or Path(os.path.expanduser(model))  # noqa: PTH111  never raises
 
 
 def find(model: str | None) -> Checkpoint:
     """The checkpoint of that name or folder; the shipped default for None.
 
     Raises:
-        ModelError: there is no such model, its folder is incomplete, or it names classes that are
-            not loaded.
+        ModelError: there is no such model, its folder is incomplete or damaged, or it names classes
+            that are not loaded.
     """
     name = model or DEFAULT_MODEL
-    folder = SHIPPED.get(name) or Path(name).expanduser()
-    if not folder.is_dir():
-        kind = _why_not_a_folder(folder)
-        raise ModelError(
-            f"{kind}; give a shipped name ({', '.join(SHIPPED)}) or a folder in the diffusers layout"
+    folder = folder_of(name)
+    try:
+        _check_folder(folder)
+        return Checkpoint(
+            name=name if name in SHIPPED else folder.resolve().name,
+            folder=folder,
+            classes=_checked_classes(read_json(folder / "model_index.json")),
+            schedule=read_schedule(read_json(folder / "scheduler" / "scheduler_config.json")),
+            defaults=_defaults(folder),
+            multiple_px=_multiple_px(folder),
         )
-    index = read_json(folder / "model_index.json")
-    return Checkpoint(
-        name=name if name in SHIPPED else folder.resolve().name,
-        folder=folder,
-        classes=_checked_classes(index),
-        schedule=read_schedule(read_json(folder / "scheduler" / "scheduler_config.json")),
-        defaults=_defaults(folder),
-    )
+    except ModelError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError) as problem:
+        reason = " ".join(str(problem).split())[:200]
+        raise ModelError(
+            f"the model {name[:200]!r} cannot be read ({reason}); its configuration is damaged"
+        ) from None
+
+
+def _multiple_px(folder: Path) -> int:
+    vae = read_json(folder / "vae" / "config.json")
+    unet = read_json(folder / "unet" / "config.json")
+    of_vae = vae.get("encoder_block_out_channels") or vae["block_out_channels"]
+    halvings = len(of_vae) - 1 + len(unet["block_out_channels"]) - 1
+    return int(2**halvings)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ModelError(
+            f"{_why_not_a_folder(folder)}; give a shipped name ({', '.join(SHIPPED)}) or a "
+            "folder in the diffusers layout"
+        )
 
 
 def _why_not_a_folder(path: Path) -> str:
@@ -153,16 +179,17 @@ def _defaults(folder: Path) -> Defaults:
         said.get("comfortable_px", known.comfortable_area),
         said.get("min_px", known.minimum_px),
     )
+    steps = said.get("steps_over_all", known.steps_over_all)
     if (
         not (isinstance(scale, int | float) and scale >= 0)
         or sampler not in SAMPLER_NAMES
-        or not all(isinstance(one, int) and one >= 1 for one in (area, side))
+        or not all(isinstance(one, int) and one >= 1 for one in (area, side, steps))
     ):
         raise ModelError(
             "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "
-            f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px and min_px"
+            f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px, min_px and steps_over_all"
         )
-    return Defaults(float(scale), sampler, area, side)
+    return Defaults(steps, float(scale), sampler, area, side)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -35,8 +35,6 @@ class Autoencoder:
     dtype: torch.dtype
     scale: float
     shift: float
-    multiple_px: int
-    minimum_px: int
 
     @torch.inference_mode()
     def encode(self, picture: Tensor) -> Tensor:
@@ -99,7 +97,7 @@ class Words:
         """The embedding [1, tokens, C] float32, and a notice where words did not fit."""
         tokenizer = cast("Any", self.tokenizer)
         longest = int(tokenizer.model_max_length)
-        every = cast("list[int]", tokenizer(text, truncation=False)["input_ids"])
+        every = cast("list[int]", tokenizer(text, truncation=False, verbose=False)["input_ids"])
         ids = tokenizer(
             text, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
         )["input_ids"]
@@ -119,13 +117,11 @@ class StableDiffusion:
     """A loaded model of this family.
 
     Attributes:
-        checkpoint: Where it came from, its schedule and defaults.
         codec: Its autoencoder.
         denoiser: Its UNet, not yet guided.
         words: Its text encoder.
     """
 
-    checkpoint: Checkpoint
     codec: Autoencoder
     denoiser: UNetDenoiser
     words: Words
@@ -151,15 +147,12 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
     for network in (unet, vae):
         network.to(device=device, memory_format=torch.channels_last)
     return StableDiffusion(
-        checkpoint=checkpoint,
         codec=Autoencoder(
             network=vae,
             device=device,
             dtype=dtype,
             scale=float(vae.config.scaling_factor),
             shift=float(getattr(vae.config, "shift_factor", None) or 0.0),
-            multiple_px=checkpoint.multiple_px,
-            minimum_px=checkpoint.defaults.minimum_px,
         ),
         denoiser=UNetDenoiser(unet, checkpoint.schedule, device, dtype),
         words=Words(tokenizer, text),

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 from pathlib import PurePath
 
 from PIL import Image, PngImagePlugin
@@ -145,13 +146,16 @@ def _saved(
 def _xmp_segments(xmp: bytes) -> bytes:
     """The packet in one JPEG segment, or a note that names it and as many as it needs.
 
+    The note says too where the pixels come from: many readers follow it no further.
+
     Source: XMP specification part 3, section 1.1.3.1, "Extended XMP in JPEG".
     """
     if len(XMP_PREFIX) + len(xmp) <= _SEGMENT_BYTES:
         return _segment(XMP_PREFIX + xmp)
     guid = hashlib.md5(xmp, usedforsecurity=False).hexdigest().upper().encode()
     room = _SEGMENT_BYTES - len(MORE_XMP_PREFIX) - 40
-    segments = [_segment(XMP_PREFIX + _NOTE % guid)]
+    origin = _ORIGIN.search(xmp)
+    segments = [_segment(XMP_PREFIX + _NOTE % (guid, origin[0] if origin else b""))]
     for start in range(0, len(xmp), room):
         header = MORE_XMP_PREFIX + guid + len(xmp).to_bytes(4) + start.to_bytes(4)
         segments.append(_segment(header + xmp[start : start + room]))
@@ -166,5 +170,9 @@ _NOTE = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
     b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     b'<rdf:Description rdf:about="" xmlns:xmpNote="http://ns.adobe.com/xmp/note/"'
-    b' xmpNote:HasExtendedXMP="%s"/></rdf:RDF></x:xmpmeta>'
+    b' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+    b' xmpNote:HasExtendedXMP="%s">%s</rdf:Description></rdf:RDF></x:xmpmeta>'
+)
+_ORIGIN = re.compile(  # as our own packets have it
+    rb"<Iptc4xmpExt:DigitalSourceType>[^<]{1,999}</Iptc4xmpExt:DigitalSourceType>"
 )

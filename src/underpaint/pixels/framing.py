@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from underpaint.errors import UnderpaintError
 from underpaint.geometry import Box, Fit, Padding, Placement, Size, centred, fit_box, padded
 from underpaint.pixels.reading import Bytes, Picture
 from underpaint.pixels.transparency import composited_on_its_own_colours
@@ -52,8 +53,8 @@ def frame(
 
     The picture is fitted into ``target`` (default: its own size), resized once to ``work``
     (default: the target) and mirrored outwards to ``minimum`` and to a ``multiple``. It is never
-    warped, except by ``fit="stretch"`` or a ``work`` of another shape than the target. Transparent
-    pixels take the colours of their visible neighbours: nothing hidden reaches the network.
+    warped, except by ``fit="stretch"``. Transparent pixels take the colours of their visible
+    neighbours: nothing hidden reaches the network.
     """
     target = target or picture.size
     work = work or target
@@ -74,9 +75,16 @@ def unframe(x: Tensor, frame: Frame, picture: Picture) -> Image.Image:
         x: ``[3, H, W]`` at ``frame.padded``, −1…1; what lies beyond is clipped.
         frame: What :func:`frame` returned with the tensor.
         picture: The source, whose alpha is carried on; margins that ``contain`` added are opaque.
+
+    Raises:
+        UnderpaintError: ``x`` is not finite, which a network in half precision may come to.
     """
     margin, (width, height) = frame.margin, frame.work
     inner = x[:, margin.top : margin.top + height, margin.left : margin.left + width]
+    if not inner.isfinite().all():
+        raise UnderpaintError(
+            "the model's picture holds numbers that are not finite; try --precision float32"
+        )
     image = to_image(inner)
     if frame.work != frame.target:
         image = image.resize(frame.target, _FILTER)

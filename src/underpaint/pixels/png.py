@@ -23,6 +23,7 @@ INFOTEXT_KEYWORD = "parameters"
 
 _PAINTING = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _TEXT = {b"tEXt", b"zTXt", b"iTXt"}
+_KEYWORDS = {XMP_KEYWORD.encode(), INFOTEXT_KEYWORD.encode()}
 _KEPT = _TEXT | {b"iCCP", b"eXIf", b"acTL", b"IHDR"}
 _MOST_CHUNKS = 200_000  # 100 megapixels in IDATs of 8 KiB, the smallest usual, need fewer
 _BLOCK_BYTES = 1 << 20
@@ -35,23 +36,26 @@ def read_png(stream: BinaryIO, length: int, limit_px: int) -> Contents:
         UnreadableError: It is cut short, damaged, too large or laden with text.
     """
     found: dict[bytes, bytes] = {}
-    texts: dict[str, str] = {}
+    texts: dict[bytes, bytes] = {}
     parts: list[bytes | tuple[int, int]] = [SIGNATURE]
     for kind, span, body in _chunks(stream, length, limit_px):
         if kind in _TEXT:
-            texts.update(_text(kind, body))
+            keyword, _, rest = body.partition(b"\0")
+            if keyword in _KEYWORDS - texts.keys():  # the first counts, so few are ever inflated
+                texts[keyword] = _text(kind, rest)
+                check_text(sum(map(len, texts.values())))
         elif kind in _KEPT:
             found.setdefault(kind, body)
         if kind in _PAINTING:
             parts.append(span)
-    xmp = texts.get(XMP_KEYWORD)
+    infotext = texts.get(INFOTEXT_KEYWORD.encode())
     return Contents(
         depth=max(8, found[b"IHDR"][8]),
         more_frames=found.get(b"acTL", b"")[:4] > b"\0\0\0\1",
         icc=_profile(found[b"iCCP"]) if b"iCCP" in found else None,
         exif=found.get(b"eXIf"),
-        xmp=None if xmp is None else xmp.encode(),
-        infotext=texts.get(INFOTEXT_KEYWORD),
+        xmp=texts.get(XMP_KEYWORD.encode()) or None,
+        infotext=infotext.decode("utf-8", "replace") if infotext else None,
         parts=tuple(parts),
     )
 
@@ -112,20 +116,16 @@ def _profile(body: bytes) -> bytes:
     return profile if profile and len(profile) <= LONGEST_PROFILE_BYTES else b""
 
 
-def _text(kind: bytes, body: bytes) -> dict[str, str]:
-    """The chunk's keyword and text; nothing where it is damaged."""
-    keyword, _, rest = body.partition(b"\0")
-    squeezed, encoding = kind == b"zTXt", "latin-1"
+def _text(kind: bytes, rest: bytes) -> bytes:
+    """The text behind a chunk's keyword, in UTF-8; empty where it is damaged."""
+    squeezed = kind == b"zTXt"
     if kind == b"zTXt":
         rest = rest[1:]
     elif kind == b"iTXt":
         fields = rest[2:].split(b"\0", 2)  # language, translated keyword, text
-        squeezed, encoding, rest = rest[:1] == b"\1", "utf-8", fields[-1]
-    plain = _inflated(rest, LONGEST_TEXT_BYTES + 1) if squeezed else rest
-    if plain is None:
-        return {}
-    check_text(len(plain))
-    return {keyword.decode("latin-1"): plain.decode(encoding, "replace")}
+        squeezed, rest = rest[:1] == b"\1", fields[-1]
+    plain = _inflated(rest, LONGEST_TEXT_BYTES + 1) or b"" if squeezed else rest
+    return plain if kind == b"iTXt" else plain.decode("latin-1").encode()
 
 
 def _inflated(data: bytes, limit: int) -> bytes | None:

@@ -89,14 +89,14 @@ def _write_nameless(data: bytes, place: Path) -> bool:
         nameless = os.open(place.parent, flag | os.O_WRONLY, 0o666)
     except OSError:
         return False
-    folder = os.open(place.parent, os.O_RDONLY)
     try:
         with os.fdopen(nameless, "wb", closefd=False) as file:
             file.write(data)
             file.flush()
             os.fsync(nameless)
-        # With a folder given, Python calls linkat, which alone can name such a file (open(2)).
-        os.link(f"/proc/self/fd/{nameless}", place.name, dst_dir_fd=folder, follow_symlinks=True)
+        # With a descriptor given, Python calls linkat, which alone can name such a file (open(2));
+        # beside a whole path it means nothing else.
+        os.link(f"/proc/self/fd/{nameless}", place, src_dir_fd=nameless, follow_symlinks=True)
     except FileExistsError:
         raise
     except OSError as error:
@@ -104,7 +104,6 @@ def _write_nameless(data: bytes, place: Path) -> bool:
             raise
         return False
     finally:
-        os.close(folder)
         os.close(nameless)
     return True
 

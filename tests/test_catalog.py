@@ -1,0 +1,100 @@
+"""Checkpoints as their JSON tells: found however they are spelt, refused in one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from underpaint.errors import ModelError
+from underpaint.models import catalog
+
+
+@pytest.fixture
+def copy(tiny: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny, folder)
+    return folder
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_folder_is_the_same_model_however_it_is_spelt(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = catalog.find(str(copy))
+    monkeypatch.chdir(copy.parent)
+    monkeypatch.setenv("HOME", str(copy.parent))
+    for spelling in ("copy", "copy/", "./copy", "~/copy", f"{copy}/"):
+        assert found.is_at(spelling)
+        assert catalog.find(spelling).sha256 == found.sha256
+    assert not found.is_at("gesso")
+    assert not found.is_at(None)
+
+
+def test_a_folder_that_is_called_like_a_shipped_model_is_itself(copy: Path) -> None:
+    mine = copy.rename(copy.with_name("gesso"))
+    assert catalog.find(str(mine)).folder == mine
+    assert not catalog.find(None).is_at(str(mine))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_train_timesteps": "abc"},
+        {"num_train_timesteps": 0},
+        {"num_train_timesteps": 10**9},
+        {"beta_start": None},
+        {"beta_start": -1.0},
+        {"prediction_type": ["a"]},
+        {"prediction_type": "dreams"},
+        {"trained_betas": [0.5, 2.0]},
+        {"trained_betas": "abc"},
+        {"_class_name": "EDMEulerScheduler"},
+    ],
+    ids=str,
+)
+def test_a_damaged_scheduler_is_refused(copy: Path, changes: dict[str, Any]) -> None:
+    rewrite(copy / "scheduler" / "scheduler_config.json", **changes)
+    with pytest.raises(ModelError):
+        catalog.find(str(copy))
+
+
+@pytest.mark.parametrize("place", ["unet/config.json", "vae/config.json"])
+def test_a_network_without_its_channels_is_refused(copy: Path, place: str) -> None:
+    (copy / place).write_text("{}")
+    with pytest.raises(ModelError, match="damaged"):
+        catalog.find(str(copy))
+
+
+@pytest.mark.parametrize("name", ["~nobody-at-all/x", "x" * 300, "a" * 5000, "missing/"])
+def test_a_name_that_leads_nowhere_is_refused(name: str) -> None:
+    with pytest.raises(ModelError):
+        catalog.find(name)
+
+
+def test_only_listed_classes_are_loaded(copy: Path) -> None:
+    rewrite(copy / "model_index.json", unet=["os", "system"])
+    with pytest.raises(ModelError, match="'os', 'system'"):
+        catalog.find(str(copy))
+
+
+def test_the_hash_covers_what_decides_pixels_and_nothing_else(copy: Path) -> None:
+    before = catalog.find(str(copy)).sha256
+    (copy / "README.md").write_text("hello")
+    (copy / "safety_checker").mkdir()
+    (copy / "safety_checker" / "model.safetensors").write_bytes(b"x")
+    assert catalog.find(str(copy)).sha256 == before
+    rewrite(copy / "scheduler" / "scheduler_config.json", note="other")
+    assert catalog.find(str(copy)).sha256 != before
+
+
+def test_a_model_may_say_how_many_steps_suit_it(copy: Path) -> None:
+    (copy / "underpaint.json").write_text(json.dumps({"steps_over_all": 8}))
+    assert catalog.find(str(copy)).defaults.steps_over_all == 8
+    (copy / "underpaint.json").write_text(json.dumps({"steps_over_all": 0}))
+    with pytest.raises(ModelError, match="steps_over_all"):
+        catalog.find(str(copy))
