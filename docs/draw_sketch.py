@@ -22,9 +22,9 @@ class Pencil:
         self.rng = np.random.default_rng(seed)
         self.sheet = Image.new("L", (SIZE[0] * SCALE, SIZE[1] * SCALE), 255)
 
-    def line(self, points: Points, *, dark: float = 0.7, width: float = 1.5) -> None:
-        """A stroke through ``points``."""
-        for weight in (dark, dark * 0.45):
+    def line(self, points: Points, *, dark: float = 0.7, width: float = 3.2) -> None:
+        """A stroke of a soft pencil through ``points``."""
+        for weight in (min(1.2 * dark, 0.92), dark * 0.5):
             path = self._wobbly(points)
             stroke = Image.new("L", self.sheet.size, 255)
             pen = ImageDraw.Draw(stroke)
@@ -48,8 +48,8 @@ class Pencil:
         for share in np.linspace(0, 1, count):
             x = start[0] + share * (end[0] - start[0]) + self.rng.normal(0, 1)
             y = start[1] + share * (end[1] - start[1]) + self.rng.normal(0, 1)
-            length = self.rng.uniform(10, 20)
-            self.line([(x, y), (x - 0.55 * length, y + length)], dark=0.4, width=1.1)
+            length = self.rng.uniform(14, 26)
+            self.line([(x, y), (x - 0.55 * length, y + length)], dark=0.55, width=2.4)
 
     def _wobbly(self, points: Points) -> NDArray[np.float64]:
         corners = np.asarray(points, dtype=np.float64)
@@ -78,8 +78,8 @@ def draw() -> Image.Image:
     pencil.circle(452, 84, 34, dark=0.6)
     far = [(0, 196), (58, 150), (92, 172), (150, 96), (196, 58), (232, 104), (262, 90), (318, 160)]
     pencil.line([*far, (352, 142), (408, 186), (470, 150), (520, 190), (576, 172)], dark=0.75)
-    pencil.line([(196, 60), (188, 96), (204, 120), (192, 150), (206, 182)], dark=0.5, width=1.2)
-    pencil.line([(352, 144), (346, 166), (356, 190)], dark=0.45, width=1.1)
+    pencil.line([(196, 60), (188, 96), (204, 120), (192, 150), (206, 182)], dark=0.5, width=2.6)
+    pencil.line([(352, 144), (346, 166), (356, 190)], dark=0.45, width=2.2)
     for start, end, count in (
         ((204, 78), (240, 150), 9),
         ((222, 118), (300, 186), 9),
@@ -93,7 +93,7 @@ def draw() -> Image.Image:
         (262, 330, 70), (282, 250, 46), (300, 400, 90), (330, 330, 60), (352, 470, 70),
         (252, 160, 40), (392, 400, 90), (420, 500, 60),
     ):  # fmt: skip
-        pencil.line([(x, y), (x + length / 2, y + 2), (x + length, y)], dark=0.35, width=1.1)
+        pencil.line([(x, y), (x + length / 2, y + 2), (x + length, y)], dark=0.35, width=2.2)
     # The cabin
     pencil.closed([(44, 268), (122, 268), (122, 332), (44, 332)], dark=0.75)
     pencil.line([(122, 268), (158, 256), (158, 318), (122, 332)], dark=0.7)
@@ -110,10 +110,10 @@ def draw() -> Image.Image:
     pencil.line([(446, 346), (446, 262)], dark=0.75)
     pencil.closed([(450, 266), (450, 336), (488, 336)], dark=0.7)
     pencil.closed([(442, 276), (442, 336), (414, 336)], dark=0.7)
-    pencil.line([(420, 376), (470, 378)], dark=0.4, width=1.1)
-    pencil.line([(432, 386), (462, 387)], dark=0.35, width=1.1)
+    pencil.line([(420, 376), (470, 378)], dark=0.55, width=2.4)
+    pencil.line([(432, 386), (462, 387)], dark=0.35, width=2.2)
     for x, y in ((318, 64), (336, 70), (300, 76)):
-        pencil.line([(x - 7, y - 3), (x, y), (x + 7, y - 4)], dark=0.55, width=1.1)
+        pencil.line([(x - 7, y - 3), (x, y), (x + 7, y - 4)], dark=0.55, width=2.2)
     return pencil.finished()
 
 

@@ -49,10 +49,13 @@ def new_unet() -> UNet2DConditionModel:
         layers_per_block=1,
         cross_attention_dim=TEXT_WIDTH,
         attention_head_dim=4,
+        addition_embed_type="text",  # the words reach every block through the time's embedding too
+        addition_embed_type_num_heads=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     )
     nn.init.zeros_(unet.conv_out.weight)
+    nn.init.constant_(unet.add_embedding.norm2.weight, 0.1)
     for name, module in unet.named_modules():
         if name.endswith("conv2"):  # residual branches begin as nothing
             nn.init.zeros_(module.weight)

@@ -42,11 +42,16 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.01,
     ) -> None:
         super().__init__(
-            [{"params": list(matrices)}], {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95}
+            [{"params": list(matrices) or [torch.zeros(1)]}],
+            {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95},
         )
         self.boost = boost
         self.adam = torch.optim.AdamW(
-            list(others), lr, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
+            list(others) or [torch.zeros(1)],
+            lr,
+            betas=(0.9, 0.98),
+            weight_decay=weight_decay,
+            fused=True,
         )
 
     def set_rate(self, lr: float) -> None:

@@ -122,7 +122,7 @@ def test_a_source_that_cannot_be_read_is_refused(run: Run, folder: Path) -> None
         assert "\x1b" not in done.err
 
 
-def test_a_closed_standard_stream_is_refused_as_such(folder: Path, scene: Path) -> None:
+def test_a_closed_standard_stream_is_refused_as_such(scene: Path) -> None:
     for stream, words, sentence in [
         ("<&-", ["plan", "-", "oil"], b"nothing is piped into standard input"),
         (">&-", ["render", scene, "oil", "-o", "-"], b"standard output is closed"),

@@ -96,8 +96,9 @@ def test_a_source_from_a_pipe_is_found_by_its_hash_alone(
     assert run("replay", "made.png", "-m", tiny, "--json").json["identical"]
 
 
+@pytest.mark.usefixtures("folder")
 def test_a_picture_made_from_an_array_is_replayed_from_a_file_of_the_same_pixels(
-    run: Run, folder: Path, scene: Path, tiny: Path
+    run: Run, scene: Path, tiny: Path
 ) -> None:
     array = np.asarray(Image.open(scene).convert("RGB"))
     Engine(tiny).render(Request(source=array, prompt="oil", steps=1)).save("made.png")

@@ -11,7 +11,7 @@ from importlib import import_module
 
 import typer
 
-from underpaint.cli import BAD_INPUT, DONE, OUR_FAULT, interrupted
+from underpaint.cli import BAD_INPUT, CANCELLED, DONE, OUR_FAULT, interrupted
 from underpaint.cli.reporting import show_error, wants_json
 from underpaint.errors import Cancelled, InputError, UnderpaintError
 
@@ -54,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
         if interrupted:  # a library turned the interrupt into an error of its own
             raise KeyboardInterrupt from None
         return _unforeseen(error, as_json=as_json)
+    if code == CANCELLED:  # what typer makes of an interrupt
+        raise KeyboardInterrupt
     return int(code or DONE)
 
 
