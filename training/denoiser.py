@@ -25,8 +25,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training.autoencoder import save_checkpoint
 from training.captions import EMPTY_SHARE, caption, light_words, medium_words
 from training.latents import VARIANTS, Scene, Scenes
-from training.text import TEXT_WIDTH, tokenize
 from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
+from training.text import TEXT_WIDTH, tokenize
 
 BATCH, CROP = 32, 20  # latents of 20 x 20 cells, 160 px
 LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 16  # now and then whole pictures
@@ -75,18 +75,30 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
     """A target variant, its caption, and the variant that stands for the source (itself: ordinary denoising)."""
     index = {variant: i for i, variant in enumerate(VARIANTS)}
     line = index["line_drawing", "neutral"]
-    medium = rng.choices(("photograph", "oil", "watercolour", "pencil", "line_drawing"), (24, 28, 22, 22, 4))[0]
+    medium = rng.choices(
+        ("photograph", "oil", "watercolour", "pencil", "line_drawing"), (24, 28, 22, 22, 4)
+    )[0]
     lit = "side" if medium != "line_drawing" and rng.random() < 0.45 else "neutral"
     target = index[medium, lit]
     if rng.random() < EMPTY_SHARE:
         return Task(target, target, "")
-    said_light = light_words(rng, lit, scene.side) if rng.random() < (0.9 if lit == "side" else 0.25) else None
-    said_medium = medium_words(rng, medium) if rng.random() < 0.92 or medium == "line_drawing" else None
+    said_light = (
+        light_words(rng, lit, scene.side)
+        if rng.random() < (0.9 if lit == "side" else 0.25)
+        else None
+    )
+    said_medium = (
+        medium_words(rng, medium) if rng.random() < 0.92 or medium == "line_drawing" else None
+    )
     words = caption(rng, medium=said_medium, light=said_light, subjects=scene.words)
     if rng.random() < PLAIN_SHARE:
         return Task(target, target, words)
-    if said_medium is None:  # no medium named: keep the source's, but a bare sketch becomes a photograph
-        sources = [line] if medium == "photograph" and rng.random() < 0.5 else [index[medium, "neutral"]]
+    if (
+        said_medium is None
+    ):  # no medium named: keep the source's, but a bare sketch becomes a photograph
+        sources = (
+            [line] if medium == "photograph" and rng.random() < 0.5 else [index[medium, "neutral"]]
+        )
     elif said_light is None:  # no light named: keep the source's
         sources = [i for i, (m, light) in enumerate(VARIANTS) if light == lit and m != medium]
         if line in sources and rng.random() < 0.4:
@@ -161,7 +173,9 @@ class Batches:
         return Batch(x, v, t, tokenize(self.tokenizer, words), torch.tensor(plain))
 
 
-def paired_sample(source: Tensor, target: Tensor, t: Tensor, share: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+def paired_sample(
+    source: Tensor, target: Tensor, t: Tensor, share: Tensor, noise: Tensor
+) -> tuple[Tensor, Tensor]:
     """The noisy mixture x, and the velocity v for which `x - t·v` is the target itself."""
     t, share = t[:, None, None, None], share[:, None, None, None]
     x = (1 - t) * torch.lerp(target, source, share) + t * noise
@@ -177,7 +191,10 @@ class Networks:
 
     def matrices(self) -> list[bool]:
         """Which parameters Muon steps: the UNet's own, save its first and last convolution and the time's embedding."""
-        return [name.startswith(("down", "mid", "up")) and p.dim() > 1 for name, p in self.unet.named_parameters()]
+        return [
+            name.startswith(("down", "mid", "up")) and p.dim() > 1
+            for name, p in self.unet.named_parameters()
+        ]
 
     def loss(self, step_unet: Callable[..., tuple[Tensor]], batch: Batch) -> Tensor:
         """Squared error of the velocity, one number a sample."""
@@ -205,7 +222,13 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
     networks = Networks(run)
     networks.unet.to(torch.bfloat16, memory_format=torch.channels_last)
     member = Member(
-        rank, shared, networks.parameters, networks.matrices(), lr=LEARNING_RATE, decay=EMA_DECAY, boost=MUON_BOOST
+        rank,
+        shared,
+        networks.parameters,
+        networks.matrices(),
+        lr=LEARNING_RATE,
+        decay=EMA_DECAY,
+        boost=MUON_BOOST,
     )
     scenes.encode_missing(most=FIRST_SHARDS, limit=shards)
     shared.barrier.wait()
@@ -227,7 +250,11 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
             scenes.encode_missing(most=1, limit=shards)
             scenes.load_cached()
         large = step % LARGE_EVERY == LARGE_EVERY - 1
-        batch = batches.draw(LARGE_BATCH // WORKERS, LARGE_CROP) if large else batches.draw(BATCH // WORKERS, CROP)
+        batch = (
+            batches.draw(LARGE_BATCH // WORKERS, LARGE_CROP)
+            if large
+            else batches.draw(BATCH // WORKERS, CROP)
+        )
         losses = networks.loss(step_unet, batch)
         losses.mean().backward()
         seen.append((losses[batch.plain].mean().item(), losses[~batch.plain].mean().item()))
@@ -235,7 +262,11 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
             now = time.monotonic()
             spent, last = spent + now - last, now
             done = min(1, spent / (minutes * 60))
-            rate = LEARNING_RATE * min(1, (step + 1) / WARM_UP) * min(1, 0.01 + (1 - done) / COOL_SHARE)
+            rate = (
+                LEARNING_RATE
+                * min(1, (step + 1) / WARM_UP)
+                * min(1, 0.01 + (1 - done) / COOL_SHARE)
+            )
             save = spent - saved_at > 240 or done >= 1
             shared.orders.copy_(torch.tensor([rate, done >= 1, save, spent, step]))
         orders = member.update()
@@ -251,7 +282,12 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
             saved_at = spent
             member.save_optimizer(run / f"denoiser-optimizer-{rank}.pt")
             if rank == 0:
-                state = {"masters": member.masters, "mean": member.mean, "step": step, "spent": spent}
+                state = {
+                    "masters": member.masters,
+                    "mean": member.mean,
+                    "step": step,
+                    "spent": spent,
+                }
                 save_checkpoint(path, state)
         if orders[STOP]:
             return

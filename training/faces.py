@@ -1,6 +1,5 @@
 """Faces: the relief of a head, eyes, nose and mouth."""
 
-# ruff: noqa: PLR0917 -- a place, a size and a colour are what a brush takes, in that order
 from __future__ import annotations
 
 import cv2

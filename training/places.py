@@ -1,6 +1,5 @@
 """Places built by people: streets and skylines."""
 
-# ruff: noqa: PLR0917 -- a place, a size and a colour are what a brush takes, in that order
 from __future__ import annotations
 
 from itertools import pairwise

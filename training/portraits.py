@@ -1,6 +1,5 @@
 """Portraits and busts of stone: shoulders, clothing and hair around a face."""
 
-# ruff: noqa: PLR0917 -- a place, a size and a colour are what a brush takes, in that order
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,5 @@
 """Rooms: floor, walls, a window and furniture."""
 
-# ruff: noqa: PLR0917 -- a place, a size and a colour are what a brush takes, in that order
 from __future__ import annotations
 
 import numpy as np

@@ -120,7 +120,10 @@ def teach(tokenizer: CLIPTokenizer, subjects: list[str]) -> CLIPTextModel:
                 (said.argmax(1) == wanted).float().mean().item()
                 for said, wanted in ((said_medium, media), (said_light, lights))
             ]
-            print(f"step {step + 1} loss {loss.item():.3f} medium {right[0]:.2f} light {right[1]:.2f}", flush=True)
+            print(
+                f"step {step + 1} loss {loss.item():.3f} medium {right[0]:.2f} light {right[1]:.2f}",
+                flush=True,
+            )
     return encoder
 
 
@@ -132,4 +135,6 @@ if __name__ == "__main__":
     every = subjects_of(options.pictures)
     if not (options.run / "tokenizer").exists():
         train_tokenizer(every, options.run / "tokenizer")
-    teach(CLIPTokenizer.from_pretrained(options.run / "tokenizer"), every).save_pretrained(options.run / "text")
+    teach(CLIPTokenizer.from_pretrained(options.run / "tokenizer"), every).save_pretrained(
+        options.run / "text"
+    )

@@ -1,6 +1,5 @@
 """Bodies of revolution and fruit: bottles, bowls, cups, vases, and what lies in them."""
 
-# ruff: noqa: PLR0917 -- a place, a size and a colour are what a brush takes, in that order
 from __future__ import annotations
 
 import numpy as np
