@@ -35,10 +35,14 @@ def test_a_folder_is_the_same_model_however_it_is_spelt(
     assert not found.is_at(None)
 
 
-def test_a_folder_that_is_called_like_a_shipped_model_is_itself(copy: Path) -> None:
+def test_a_folder_that_is_called_like_a_shipped_model_is_itself(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine = copy.rename(copy.with_name("gesso"))
     assert catalog.find(str(mine)).folder == mine
     assert not catalog.find(None).is_at(str(mine))
+    monkeypatch.chdir(mine.parent)
+    assert catalog.find(Path("gesso")).folder.resolve() == mine
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class Engine:
             ModelError: there is no such model.
             RequestError: there is no such device or precision, or fewer than one row.
         """
-        self.checkpoint = catalog.find(str(model) if model is not None else None)
+        self.checkpoint = catalog.find(model)
         self.device = find_device(device)
         self.dtype = find_dtype(precision, self.device)
         if rows_per_call is None:

@@ -93,24 +93,25 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def folder_of(model: str) -> Path:
-    """Where a shipped name or a written folder leads."""
-    return SHIPPED.get(model) or Path(os.path.expanduser(model))  # noqa: PTH111  never raises
+def folder_of(model: str | Path) -> Path:
+    """Where a shipped name, a written folder or a path leads; a path is never a name."""
+    shipped = SHIPPED.get(model) if isinstance(model, str) else None
+    return shipped or Path(os.path.expanduser(model))  # noqa: PTH111  never raises
 
 
-def find(model: str | None) -> Checkpoint:
+def find(model: str | Path | None) -> Checkpoint:
     """The checkpoint of that name or folder; the shipped default for None.
 
     Raises:
         ModelError: there is no such model, its folder is incomplete or damaged, or it names classes
             that are not loaded.
     """
-    name = model or DEFAULT_MODEL
-    folder = folder_of(name)
+    asked = model or DEFAULT_MODEL
+    folder = folder_of(asked)
     try:
         _check_folder(folder)
         return Checkpoint(
-            name=name if name in SHIPPED else folder.resolve().name,
+            name=asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name,
             folder=folder,
             classes=_checked_classes(read_json(folder / "model_index.json")),
             schedule=read_schedule(read_json(folder / "scheduler" / "scheduler_config.json")),
@@ -122,7 +123,7 @@ def find(model: str | None) -> Checkpoint:
     except (OSError, ValueError, TypeError, KeyError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise ModelError(
-            f"the model {name[:200]!r} cannot be read ({reason}); its configuration is damaged"
+            f"the model {str(asked)[:200]!r} cannot be read ({reason}); its configuration is damaged"
         ) from None
 
 
