@@ -31,7 +31,7 @@ from training.captions import train_tokenizer
 from training.denoiser import new_unet
 from training.text import new_text_encoder
 
-GUIDANCE_SCALE = 1.5  # from 2 on side light begins to burn: looked at on a photograph and the demo sketch
+GUIDANCE_SCALE = 1.5  # from 2 on side light begins to burn
 COMFORTABLE_PX = 512 * 512
 MIN_PX = 64
 
