@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from underpaint.errors import InputError, RequestError
-from underpaint.geometry import LONGEST_SIDE_PX, Size
+from underpaint.geometry import LARGEST_AREA_PX, LONGEST_SIDE_PX, Size
 from underpaint.request import MAX_PROMPT, MAX_SEED, SAMPLER_NAMES, Request
 
 
@@ -184,7 +184,9 @@ def test_the_source_stays_out_of_the_json_and_of_what_is_printed():
     assert "secret" not in repr(request)
 
 
-sizes = st.builds(Size, st.integers(1, LONGEST_SIDE_PX), st.integers(1, LONGEST_SIDE_PX))
+sizes = st.builds(Size, st.integers(1, LONGEST_SIDE_PX), st.integers(1, LONGEST_SIDE_PX)).filter(
+    lambda size: size.area <= LARGEST_AREA_PX
+)
 unit = st.floats(0, 1)
 requests = st.fixed_dictionaries(
     {
