@@ -238,8 +238,7 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
     if path.exists():
         saved = torch.load(path)
         step, spent = saved["step"], saved["spent"]
-        if (optimizer := run / f"denoiser-optimizer-{rank}.pt").exists():
-            member.resume_optimizer(optimizer)
+        member.resume_optimizer(run / f"denoiser-optimizer-{rank}.pt")
         if rank == 0:
             with torch.no_grad():
                 torch._foreach_copy_(member.mean, saved["mean"])
