@@ -83,7 +83,8 @@ def settle(points: Plane, turn: Plane, scene: Scene, *, step: float, stride: int
     middle = scattered(np.random.default_rng(0), size, step, 0)
     grey = cv2.medianBlur(to_pixels(cv2.GaussianBlur(scene.albedo, (0, 0), size / 200)), 5)
     edges = cv2.Canny(cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY), 40, 110)
-    away = cv2.GaussianBlur(cv2.distanceTransform(255 - edges, cv2.DIST_L2, 5), (0, 0), 1)
+    away = cv2.distanceTransform(255 - edges, cv2.DIST_L2, 5)
+    away = cv2.GaussianBlur(np.minimum(away, size), (0, 0), 1)  # endless where nothing is an edge
     slope = np.dstack([cv2.Sobel(away, cv2.CV_32F, i, 1 - i, scale=0.125) for i in (1, 0)])
     for _ in range(4):
         label, _, _ = two_nearest(ticks, step, len(points), square_distance(ticks, points, turn))
