@@ -72,7 +72,8 @@ def resolve(
     )
     size = asked.size or picture
     work = _working_size(asked, checkpoint, size) if plan.evaluations else size
-    everything = (*plan.notices, *notices, *_size_notices(size, work))
+    said = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
+    everything = (*plan.notices, *said, *notices, *_size_notices(size, work))
     return Resolved(request, replace(plan, notices=everything), size, work)
 
 

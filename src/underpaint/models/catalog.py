@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from underpaint.errors import ModelError
 from underpaint.levels import Schedule, read_schedule
 from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, SamplerName
+from underpaint.vocabulary import Vocabulary
 
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
@@ -41,6 +43,7 @@ class Defaults:
         sampler: The sampler's name.
         comfortable_area: The picture area, in pixels, up to which the model works well.
         minimum_px: The shortest side that it works at.
+        vocabulary: The words it was taught; None for models that read anything.
     """
 
     steps_over_all: int = STEPS_OVER_ALL
@@ -48,6 +51,7 @@ class Defaults:
     sampler: SamplerName = "dpmpp_2m"
     comfortable_area: int = 512 * 512  # what SD 1.x was trained at
     minimum_px: int = 64
+    vocabulary: Vocabulary | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,24 @@ def _defaults(folder: Path) -> Defaults:
             "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "
             f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px, min_px and steps_over_all"
         )
-    return Defaults(steps, float(scale), sampler, area, side)
+    return Defaults(steps, float(scale), sampler, area, side, _vocabulary(said))
+
+
+def _vocabulary(said: Mapping[str, Any]) -> Vocabulary | None:
+    match said.get("vocabulary"):
+        case None:
+            return None
+        case {"phrases": [*phrases], "near": {**near}} if all(
+            isinstance(text, str) for text in (*phrases, *near, *near.values())
+        ):
+            return Vocabulary(
+                tuple(cast("list[str]", phrases)), MappingProxyType(cast("dict[str, str]", near))
+            )
+        case _:
+            raise ModelError(
+                "the vocabulary in the checkpoint's underpaint.json must hold phrases, a list of "
+                "texts, and near, an object of texts"
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:
