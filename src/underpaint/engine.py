@@ -21,6 +21,7 @@ from underpaint.guidance import guided
 from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
+from underpaint.noise import Variation
 from underpaint.planning import Resolved, resolve
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
 from underpaint.request import Request
@@ -181,17 +182,16 @@ class Engine:
             evaluations=plan.evaluations,
             eta=request.eta or 0.0,
         )
-        first_seed = request.seed or 0
-        for seed in range(first_seed, first_seed + asked.count):
-            single = request.model_copy(update={"seed": seed, "count": 1})
+        for single in request.singles:
             job = Job(
                 latents,
                 plan,
                 sampler,
-                seed,
+                single.seed or 0,
                 prompt,
                 negative,
                 _guidance(request, self.checkpoint.schedule),
+                _variation(single),
             )
             yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
 
@@ -268,6 +268,12 @@ def _guidance(request: Request, schedule: Schedule) -> Guidance:
         high=PURE_NOISE if high == 1 else schedule.level(high),
         rescale=request.guidance_rescale,
     )
+
+
+def _variation(request: Request) -> Variation | None:
+    if request.variation == 0:
+        return None
+    return Variation(request.variation_seed or 0, request.variation)
 
 
 def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], *, most: int) -> V:

@@ -67,13 +67,22 @@ def resolve(
             ),
             "sampler": sampler,
             "spacing": spacing,
-            "seed": secrets.randbelow(RANDOM_SEEDS) if asked.seed is None else asked.seed,
+            "seed": _drawn() if asked.seed is None else asked.seed,
+            "variation_seed": (
+                _drawn()
+                if asked.variation and asked.variation_seed is None
+                else asked.variation_seed
+            ),
         }
     )
     size = asked.size or picture
     work = _working_size(asked, checkpoint, size) if plan.evaluations else size
     everything = (*plan.notices, *notices, *_size_notices(size, work))
     return Resolved(request, replace(plan, notices=everything), size, work)
+
+
+def _drawn() -> int:
+    return secrets.randbelow(RANDOM_SEEDS)
 
 
 def _model_of(asked: Request, checkpoint: Checkpoint) -> str:

@@ -103,6 +103,8 @@ class Recipe:
         """
         asked = self.request
         open_ends = {asked.guidance_scale, asked.sampler, asked.spacing, asked.seed, asked.model}
+        if asked.variation:
+            open_ends.add(asked.variation_seed)
         if None in open_ends or not _holds(json.loads(self.to_json()), written):
             raise RecipeError("the file's underpaint recipe is of another build and cannot be read")
 
@@ -150,6 +152,8 @@ class Recipe:
             "Schedule type": _SPACING_LABELS.get(asked.spacing or "", asked.spacing),
             "CFG scale": asked.guidance_scale,
             "Seed": asked.seed,
+            "Variation seed": asked.variation_seed,
+            "Variation seed strength": asked.variation or None,
             "Size": f"{self.size.width}x{self.size.height}",
             "Model hash": self.model.sha256[:10],
             "Model": self.model.name,

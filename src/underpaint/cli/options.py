@@ -68,6 +68,10 @@ class Wish:
         "negative_prompt"
     )
     seed: Annotated[int | None, _option("seed", "--seed", add=" Default: a random one.")] = None
+    variation: Annotated[float, _option("variation", "--variation")] = _default("variation")
+    variation_seed: Annotated[
+        int | None, _option("variation_seed", "--variation-seed", add=" Default: a random one.")
+    ] = None
     count: Annotated[int, _option("count", "--count")] = _default("count")
     sampler: Annotated[
         SamplerName | None, _option("sampler", "--sampler", add=" Default: the model's own.")
