@@ -239,7 +239,16 @@ class Engine:
             image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
         else:
             image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
-        recipe = Recipe(
+        return self._after(Result(image, self._recipe(resolved, picture)))
+
+    def foreseen(self, request: Request) -> Recipe:
+        """The recipe of the picture that ``request`` asks for, as far as it is known before a run."""
+        picture = pixels.read(request.source)
+        resolved = resolve(request, self.checkpoint, picture.size, notices=picture.notices)
+        return self._recipe(resolved, picture)
+
+    def _recipe(self, resolved: Resolved, picture: pixels.Picture) -> Recipe:
+        return Recipe(
             request=resolved.request,
             plan=resolved.plan,
             source=SourceFacts(picture.name, picture.sha256, *picture.size),
@@ -248,7 +257,6 @@ class Engine:
             working_size=resolved.working_size,
             size=resolved.size,
         )
-        return self._after(Result(image, recipe))
 
     @property
     def build(self) -> Build:

@@ -67,9 +67,9 @@ def resolve(
             ),
             "sampler": sampler,
             "spacing": spacing,
-            "seed": _drawn() if asked.seed is None else asked.seed,
+            "seed": draw_seed() if asked.seed is None else asked.seed,
             "variation_seed": (
-                _drawn()
+                draw_seed()
                 if asked.variation and asked.variation_seed is None
                 else asked.variation_seed
             ),
@@ -81,7 +81,8 @@ def resolve(
     return Resolved(request, replace(plan, notices=everything), size, work)
 
 
-def _drawn() -> int:
+def draw_seed() -> int:
+    """A seed for someone who named none."""
     return secrets.randbelow(RANDOM_SEEDS)
 
 

@@ -108,6 +108,17 @@ class Recipe:
         if None in open_ends or not _holds(json.loads(self.to_json()), written):
             raise RecipeError("the file's underpaint recipe is of another build and cannot be read")
 
+    def makes_the_same_as(self, other: "Recipe") -> bool:
+        """Whether ``other`` makes the same picture, bytes included, on the same build.
+
+        Notices and measurements are what a run finds out; they follow from the rest.
+        """
+        one, two = self.to_dict(), other.to_dict()
+        one["plan"].pop("notices")
+        two["plan"].pop("notices")
+        parts = ("request", "plan", "source", "model", "build", "working_size", "size")
+        return all(one[part] == two[part] for part in parts)
+
     @property
     def digital_source_type(self) -> str | None:
         """IPTC's word for where the pixels come from, a full URI.
