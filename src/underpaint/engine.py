@@ -17,6 +17,7 @@ from underpaint.codec import preview, preview_matrix
 from underpaint.denoiser import Guidance, Prompt, Row
 from underpaint.devices import denormals_flushed, describe, find_device, find_dtype
 from underpaint.errors import Notice, RequestError
+from underpaint.fidelity import compare_images
 from underpaint.guidance import guided
 from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import PICTURE, PURE_NOISE, Schedule
@@ -235,9 +236,8 @@ class Engine:
 
     def _finish(self, one: _UnderWay, latents: Tensor) -> Result:
         picture, resolved = one.picture, one.resolved
-        if one.frame is None:
-            image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
-        else:
+        source = image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
+        if one.frame is not None:
             image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
         return self._after(Result(image, self._recipe(resolved, picture)))
 
@@ -256,6 +256,7 @@ class Engine:
             build=self.build,
             working_size=resolved.working_size,
             size=resolved.size,
+            fidelity=compare_images(source, image),
         )
 
     @property

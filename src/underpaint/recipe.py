@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 from pydantic import Field, TypeAdapter
 
 from underpaint.errors import RecipeError
+from underpaint.fidelity import Comparison
 from underpaint.geometry import Size
 from underpaint.infotext import Infotext, write_infotext
 from underpaint.plan import Plan
@@ -85,6 +86,8 @@ class Recipe:
         build: On what it ran.
         working_size: The size it was rendered at.
         size: The result's size.
+        fidelity: How far the result strayed from the source, both at the result's size; None in
+            recipes of builds that did not measure it.
     """
 
     request: Request
@@ -94,6 +97,7 @@ class Recipe:
     build: Build
     working_size: Size
     size: Size
+    fidelity: Comparison | None = None
 
     def check_complete(self, written: object) -> None:
         """Makes sure that nothing is left for a model to decide and nothing ``written`` went unread.
@@ -144,6 +148,7 @@ class Recipe:
             "build": asdict(self.build),
             "working_size": list(self.working_size),
             "size": list(self.size),
+            "fidelity": None if self.fidelity is None else asdict(self.fidelity),
         }
 
     def to_json(self) -> str:

@@ -8,6 +8,7 @@ from underpaint import pixels
 from underpaint.cli.options import JsonFlag
 from underpaint.cli.reporting import show_json, show_notices, show_pairs
 from underpaint.errors import RecipeError
+from underpaint.fidelity import Comparison
 from underpaint.infotext import Infotext, parse_infotext
 from underpaint.recipe import Recipe
 from underpaint.xmp import Properties, read_packet
@@ -58,6 +59,15 @@ def _settings(infotext: Infotext) -> dict[str, str]:
     }
 
 
+def _strayed(found: Comparison | None) -> str | None:
+    if found is None:
+        return None
+    return (
+        f"structure {found.structure:.3f}, edges {found.edges:.3f}, colour {found.delta_e:.1f}, "
+        f"palette {found.palette:.1f}"
+    )
+
+
 def _recipe_lines(recipe: Recipe) -> dict[str, object]:
     asked, start, build = recipe.request, recipe.plan.start, recipe.build
     low, high = asked.guidance_interval
@@ -80,6 +90,7 @@ def _recipe_lines(recipe: Recipe) -> dict[str, object]:
         "model": f"{recipe.model.name}, {recipe.model.family}, SHA-256 {recipe.model.sha256}",
         "build": f"underpaint {build.underpaint}, torch {build.torch}, diffusers {build.diffusers}, "
         f"transformers {build.transformers}, numpy {build.numpy}, pillow {build.pillow}",
+        "strayed": _strayed(recipe.fidelity),
         "ran on": f"{build.device}, {build.precision}, {build.threads} threads, "
         f"{build.instruction_set}, {build.rows_per_call} pictures a call",
     }

@@ -94,6 +94,7 @@ def _facts(
         "output": STANDARD if place is None else str(place),
         "source": source,
         **facts_of(event.result.recipe),
+        "fidelity": asdict(event.result.fidelity) if event.result.fidelity else None,
         "evaluations": event.evaluations,
         "notices": [asdict(notice) for notice in notices],
         "seconds": round(seconds, 3),
