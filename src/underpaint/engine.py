@@ -239,10 +239,11 @@ class Engine:
         source = image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
         if one.frame is not None:
             image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
-        return self._after(Result(image, self._recipe(resolved, picture)))
+        recipe = replace(self._recipe(resolved, picture), fidelity=compare_images(source, image))
+        return self._after(Result(image, recipe))
 
     def foreseen(self, request: Request) -> Recipe:
-        """The recipe of the picture that ``request`` asks for, as far as it is known before a run."""
+        """The recipe of the picture that ``request`` asks for, but for what a run finds out."""
         picture = pixels.read(request.source)
         resolved = resolve(request, self.checkpoint, picture.size, notices=picture.notices)
         return self._recipe(resolved, picture)
@@ -256,7 +257,6 @@ class Engine:
             build=self.build,
             working_size=resolved.working_size,
             size=resolved.size,
-            fidelity=compare_images(source, image),
         )
 
     @property

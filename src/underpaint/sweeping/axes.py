@@ -14,7 +14,11 @@ NAMES = ("strength", "guidance_scale", "steps", "seed", "sampler", "spacing", "p
 CELLS_WITHOUT_ASKING = 400  # at 5 s a picture, half an hour
 CELLS_AT_MOST = 1_000_000  # exclusive; nobody looks at so many
 
-_FRACTIONS, _WHOLE, _WORDS = ("strength", "guidance_scale"), ("steps", "seed"), ("sampler", "spacing")
+_FRACTIONS, _WHOLE, _WORDS = (
+    ("strength", "guidance_scale"),
+    ("steps", "seed"),
+    ("sampler", "spacing"),
+)
 _DECIMALS = 6  # of what lies between the ends of a range, so that names and commands stay short
 _RANGE = re.compile(r"\s*([^:,\s]+)\s*:\s*([^:,\s]+)\s*:\s*([0-9]{1,9})\s*", re.ASCII)
 
@@ -125,10 +129,14 @@ def _spread(name: str, text: str) -> Spread:
     found = _RANGE.fullmatch(text)
     try:
         low, high, count = (
-            (int if whole else float)(found[1]),
-            (int if whole else float)(found[2]),
-            int(found[3]),
-        ) if found else (0, 0, 0)
+            (
+                (int if whole else float)(found[1]),
+                (int if whole else float)(found[2]),
+                int(found[3]),
+            )
+            if found
+            else (0, 0, 0)
+        )
     except ValueError:
         low, high, count = 0, 0, 0
     if not (isfinite(low) and isfinite(high) and low < high and count >= 2):

@@ -100,7 +100,9 @@ def compose(content: Content, source: Image.Image) -> str:
 
 def _section(content: Content, number: int, longest: int) -> str:
     cells = {(one.row, one.column): one for one in content.cells if one.page == number}
-    heading = f"<h2 dir=auto>{escape(content.pages[number])}</h2>\n" if content.pages[number] else ""
+    heading = (
+        f"<h2 dir=auto>{escape(content.pages[number])}</h2>\n" if content.pages[number] else ""
+    )
     if not any(content.rows):
         items = "\n".join(
             f"<li>{_figure(cells[0, column], longest)}</li>"
@@ -140,7 +142,7 @@ def _figure(cell: Cell, longest: int) -> str:
         f'<button type=button class=open aria-label="compare {escape(cell.caption)} with the source">'
         f'<img src="{data}" width={width} height={height} alt="{escape(cell.caption)}"></button>'
         f"<figcaption><span dir=auto>{escape(cell.caption)}</span>{brief}</figcaption>"
-        f'<template><dl>{figures}</dl>{notices}<pre class=command>{escape(cell.command)}</pre>'
+        f"<template><dl>{figures}</dl>{notices}<pre class=command>{escape(cell.command)}</pre>"
         f'<a class=file href="{escape(quote(cell.path.name))}">{name}</a></template></figure>'
     )
 

@@ -111,9 +111,7 @@ def plan_sweep(
     drawn = "seed" not in axes and fixed.seed is None
     if drawn:
         known = (earlier or {}).get("drawn_seed")
-        fixed = fixed.model_copy(
-            update={"seed": known if isinstance(known, int) else draw_seed()}
-        )
+        fixed = fixed.model_copy(update={"seed": known if isinstance(known, int) else draw_seed()})
     grid = lay_out(fixed.model_copy(update={"source": picture}), axes)
     notices: dict[str, list[Notice]] = {}
     cells = tuple(_resolved(grid, picture, checkpoint, notices))
