@@ -22,6 +22,7 @@ from underpaint.guidance import guided
 from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
+from underpaint.noise import Variation
 from underpaint.planning import Resolved, resolve
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
 from underpaint.request import Request
@@ -182,17 +183,16 @@ class Engine:
             evaluations=plan.evaluations,
             eta=request.eta or 0.0,
         )
-        first_seed = request.seed or 0
-        for seed in range(first_seed, first_seed + asked.count):
-            single = request.model_copy(update={"seed": seed, "count": 1})
+        for single in request.singles:
             job = Job(
                 latents,
                 plan,
                 sampler,
-                seed,
+                single.seed or 0,
                 prompt,
                 negative,
                 _guidance(request, self.checkpoint.schedule),
+                _variation(single),
             )
             yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
 
@@ -239,7 +239,17 @@ class Engine:
         source = image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
         if one.frame is not None:
             image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
-        recipe = Recipe(
+        recipe = replace(self._recipe(resolved, picture), fidelity=compare_images(source, image))
+        return self._after(Result(image, recipe))
+
+    def foreseen(self, request: Request) -> Recipe:
+        """The recipe of the picture that ``request`` asks for, but for what a run finds out."""
+        picture = pixels.read(request.source)
+        resolved = resolve(request, self.checkpoint, picture.size, notices=picture.notices)
+        return self._recipe(resolved, picture)
+
+    def _recipe(self, resolved: Resolved, picture: pixels.Picture) -> Recipe:
+        return Recipe(
             request=resolved.request,
             plan=resolved.plan,
             source=SourceFacts(picture.name, picture.sha256, *picture.size),
@@ -247,9 +257,7 @@ class Engine:
             build=self.build,
             working_size=resolved.working_size,
             size=resolved.size,
-            fidelity=compare_images(source, image),
         )
-        return self._after(Result(image, recipe))
 
     @property
     def build(self) -> Build:
@@ -269,6 +277,12 @@ def _guidance(request: Request, schedule: Schedule) -> Guidance:
         high=PURE_NOISE if high == 1 else schedule.level(high),
         rescale=request.guidance_rescale,
     )
+
+
+def _variation(request: Request) -> Variation | None:
+    if request.variation == 0:
+        return None
+    return Variation(request.variation_seed or 0, request.variation)
 
 
 def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], *, most: int) -> V:

@@ -67,7 +67,12 @@ def resolve(
             ),
             "sampler": sampler,
             "spacing": spacing,
-            "seed": secrets.randbelow(RANDOM_SEEDS) if asked.seed is None else asked.seed,
+            "seed": draw_seed() if asked.seed is None else asked.seed,
+            "variation_seed": (
+                draw_seed()
+                if asked.variation and asked.variation_seed is None
+                else asked.variation_seed
+            ),
         }
     )
     size = asked.size or picture
@@ -75,6 +80,11 @@ def resolve(
     said = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
     everything = (*plan.notices, *said, *notices, *_size_notices(size, work))
     return Resolved(request, replace(plan, notices=everything), size, work)
+
+
+def draw_seed() -> int:
+    """A seed for someone who named none."""
+    return secrets.randbelow(RANDOM_SEEDS)
 
 
 def _model_of(asked: Request, checkpoint: Checkpoint) -> str:

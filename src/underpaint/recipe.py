@@ -107,8 +107,21 @@ class Recipe:
         """
         asked = self.request
         open_ends = {asked.guidance_scale, asked.sampler, asked.spacing, asked.seed, asked.model}
+        if asked.variation:
+            open_ends.add(asked.variation_seed)
         if None in open_ends or not _holds(json.loads(self.to_json()), written):
             raise RecipeError("the file's underpaint recipe is of another build and cannot be read")
+
+    def makes_the_same_as(self, other: "Recipe") -> bool:
+        """Whether ``other`` makes the same picture, bytes included, on the same build.
+
+        Notices and measurements are what a run finds out; they follow from the rest.
+        """
+        one, two = self.to_dict(), other.to_dict()
+        one["plan"].pop("notices")
+        two["plan"].pop("notices")
+        parts = ("request", "plan", "source", "model", "build", "working_size", "size")
+        return all(one[part] == two[part] for part in parts)
 
     @property
     def digital_source_type(self) -> str | None:
@@ -155,6 +168,8 @@ class Recipe:
             "Schedule type": _SPACING_LABELS.get(asked.spacing or "", asked.spacing),
             "CFG scale": asked.guidance_scale,
             "Seed": asked.seed,
+            "Variation seed": asked.variation_seed,
+            "Variation seed strength": asked.variation or None,
             "Size": f"{self.size.width}x{self.size.height}",
             "Model hash": self.model.sha256[:10],
             "Model": self.model.name,

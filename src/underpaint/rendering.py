@@ -20,6 +20,8 @@ def render(
     guidance_rescale: float | None = None,
     negative_prompt: str | None = None,
     seed: int | None = None,
+    variation: float | None = None,
+    variation_seed: int | None = None,
     sampler: SamplerName | None = None,
     eta: float | None = None,
     spacing: Spacing | None = None,
@@ -44,6 +46,8 @@ def render(
         guidance_rescale: Pulls the contrast of guided predictions back, 0 to 1.
         negative_prompt: What guidance steers away from.
         seed: Names the noise; drawn and recorded if left out.
+        variation: How far that noise is turned towards another's, 0 to 1.
+        variation_seed: Names the other; drawn and recorded if left out.
         sampler: How the levels are walked.
         eta: The share of fresh noise that ddim adds.
         spacing: How they lie.
@@ -65,6 +69,8 @@ def render(
         "guidance_rescale": guidance_rescale,
         "negative_prompt": negative_prompt,
         "seed": seed,
+        "variation": variation,
+        "variation_seed": variation_seed,
         "sampler": sampler,
         "eta": eta,
         "spacing": spacing,

@@ -4,6 +4,7 @@
 """
 
 import operator
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, SupportsIndex, cast, get_args
 
 from pydantic import (
@@ -116,6 +117,19 @@ class Request(BaseModel):
         lt=MAX_SEED,
         description="Names the noise, 0 to 2⁵³ − 1; pictures of a count use seed, seed + 1, ….",
     )
+    variation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="How far the noise is turned towards that of variation_seed, 0 to 1.",
+    )
+    variation_seed: Whole | None = Field(
+        default=None,
+        ge=0,
+        lt=MAX_SEED,
+        description="Names the noise that variation turns to; with it, a count counts it up and "
+        "keeps the seed.",
+    )
     count: Whole = Field(default=1, ge=1, le=1000, description="How many pictures.")
     sampler: SamplerName | None = Field(default=None, description="How the levels are walked.")
     spacing: Spacing | None = Field(
@@ -153,10 +167,27 @@ class Request(BaseModel):
                 f"eta is the noise share of the sampler ddim, got eta {self.eta} with "
                 f"{self.sampler or 'the default sampler'}; choose ddim or leave eta out"
             )
-        if self.seed is not None and self.seed + self.count > MAX_SEED:
+        if self.variation_seed is not None and self.variation == 0:
             raise RequestError(
-                f"seed {self.seed} with count {self.count} runs past 2**53 - 1; choose a lower seed"
+                "variation_seed names the noise that a variation turns to, got variation_seed "
+                f"{self.variation_seed} with variation 0; give a variation above 0 or leave it out"
             )
+        counted = "variation_seed" if self.variation else "seed"
+        first: int | None = getattr(self, counted)
+        if first is not None and first + self.count > MAX_SEED:
+            raise RequestError(
+                f"{counted} {first} with count {self.count} runs past 2**53 - 1; choose a lower one"
+            )
+
+    @property
+    def singles(self) -> Iterator["Request"]:
+        """A request of each picture that this one counts; the seeds must be there by now."""
+        for i in range(self.count):
+            if self.variation:
+                step = {"variation_seed": (self.variation_seed or 0) + i}
+            else:
+                step = {"seed": (self.seed or 0) + i}
+            yield self.model_copy(update={**step, "count": 1})
 
     @field_validator("prompt", "negative_prompt", mode="before")  # pydantic's words are for bytes
     @classmethod
@@ -187,6 +218,8 @@ _ALLOWED = {
     "guidance_rescale": "must lie in [0, 1]",
     "eta": "must lie in [0, 1]",
     "seed": "must be a whole number from 0 to 2**53 - 1",
+    "variation": "must lie in [0, 1]; 0 keeps the seed's noise, 1 takes the other's",
+    "variation_seed": "must be a whole number from 0 to 2**53 - 1",
     "count": "must be a whole number from 1 to 1000",
     "sampler": f"must be one of {', '.join(SAMPLER_NAMES)}",
     "spacing": f"must be one of {', '.join(get_args(Spacing))}",

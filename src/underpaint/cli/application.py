@@ -17,6 +17,7 @@ from underpaint.errors import Cancelled, InputError, UnderpaintError
 
 COMMANDS = {
     "render": "Re-render a picture after a prompt.",
+    "sweep": "Render a grid of strengths, prompts, seeds, … and compare them.",
     "plan": "Show what render would do, and do nothing.",
     "compare": "Say how far a result strayed from its source.",
     "inspect": "Show how a picture was made.",

@@ -83,6 +83,9 @@ def _recipe_lines(recipe: Recipe) -> dict[str, object]:
         "sampler": f"{asked.sampler}, spacing {asked.spacing}",
         "guidance": f"{asked.guidance_scale:g}{where}",
         "seed": asked.seed,
+        "variation": f"{asked.variation:g} towards seed {asked.variation_seed}"
+        if asked.variation
+        else None,
         "size": f"{recipe.size}, rendered at {recipe.working_size}",
         "model": f"{recipe.model.name}, {recipe.model.family}, SHA-256 {recipe.model.sha256}",
         "build": f"underpaint {build.underpaint}, torch {build.torch}, diffusers {build.diffusers}, "
