@@ -77,7 +77,7 @@ def _recipe_lines(recipe: Recipe) -> dict[str, object]:
         f"{recipe.source.width}x{recipe.source.height}, SHA-256 {recipe.source.sha256}",
         "prompt": asked.prompt,
         "negative prompt": asked.negative_prompt,
-        "strength": f"{asked.strength:g}: starts at alpha {start.alpha:.4f}, sigma "
+        "strength": f"{asked.strength:g} ({asked.strength_scale}): starts at alpha {start.alpha:.4f}, sigma "
         f"{start.sigma:.4f}, {start.signal_share:.1%} of the source's signal",
         "steps": recipe.plan.evaluations,
         "sampler": f"{asked.sampler}, spacing {asked.spacing}",
