@@ -1,6 +1,7 @@
 """Latents by octave of size: measured, and weighted with what survives."""
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ def spectrum(latents: Tensor, *, cell_px: float, recovery: Recovery = LEARNED) -
 
     The latents are taken apart into cosines (DCT-II, orthonormal), which see no step where the left
     edge would meet the right one. Cosine (i, j) has the frequency ``|(i / 2h, j / 2w)|`` in cycles
-    a cell; the finest octave is everything above 1/4, the next from 1/8 to 1/4, and so on. The mean
+    a cell; the finest octave is 1/4 and everything above, the next 1/8 to 1/4, and so on. The mean
     colour belongs to none. Unit white noise has the energy 1 in each cosine and channel.
 
     Args:
@@ -25,34 +26,27 @@ def spectrum(latents: Tensor, *, cell_px: float, recovery: Recovery = LEARNED) -
     energies = _cosines(latents).square().sum(0)
     octave_of = _octave_of(*latents.shape[-2:])
     octaves: list[Octave] = []
-    for number in range(int(octave_of.max()), -1, -1):
+    for number in _numbers(octave_of):
         inside = octave_of == number
-        count = int(inside.sum())
-        if count:
-            signal = float(energies[inside].double().sum())
-            shape = _shape_cells(number, max(latents.shape[-2:]))
-            octaves.append(Octave(cell_px * shape, signal, float(count * len(latents))))
+        signal, count = float(energies[inside].double().sum()), int(inside.sum())
+        shape = _shape_cells(number, max(latents.shape[-2:]))
+        octaves.append(Octave(cell_px * shape, signal, float(count * len(latents))))
     return Spectrum(tuple(octaves), cell_px, recovery)
 
 
 def surviving(latents: Tensor, found: Spectrum, level: Level) -> Tensor:
     """The latents ``[C, h, w]`` as a model can still make them out at ``level``, without the noise.
 
-    Every cosine is weighted with the share that its size has; the shares are those of the octaves'
-    middles, and linear in the logarithm of the size between them. The mean colour survives by its
-    own energy.
+    Every cosine is weighted with the share of its octave that survives (Wiener's filter, where beta
+    and p are 1); the mean colour with that of its own energy. ``found`` is their spectrum.
     """
     height, width = latents.shape[-2:]
     cosines = _cosines(latents)
-    recovery, ratio = found.recovery, level.noise_ratio
-    gains = torch.ones(height, width)
-    if found.octaves:
-        finest_first = found.octaves[::-1]
-        middles = [math.log2(octave.shape_px / found.cell_px) for octave in finest_first]
-        shares = [recovery.share(octave.energy, ratio) for octave in finest_first]
-        half_waves = 0.5 / _frequencies(height, width).clamp(min=1e-9)
-        gains = _interpolated(torch.log2(half_waves), middles, shares)
-    gains[0, 0] = recovery.share(float(cosines[:, 0, 0].square().mean()), ratio)
+    share = partial(found.recovery.share, noise_ratio=level.noise_ratio)
+    octave_of = _octave_of(height, width)
+    gains = torch.full((height, width), share(float(cosines[:, 0, 0].square().mean())))
+    for number, octave in zip(_numbers(octave_of), found.octaves, strict=False):
+        gains[octave_of == number] = share(octave.energy)
     return _dct(height).T @ (cosines * gains) @ _dct(width)
 
 
@@ -78,22 +72,17 @@ def _frequencies(height: int, width: int) -> Tensor:
 
 def _octave_of(height: int, width: int) -> Tensor:
     """The number of every cosine's octave, ``[h, w]``: 0 the finest, −1 for the mean colour."""
-    frequencies = _frequencies(height, width)
-    numbers = torch.ceil(-torch.log2(4 * frequencies.clamp(min=1e-9))).clamp(min=0)
+    frequencies = _frequencies(height, width).clamp(min=1e-9)
+    numbers = torch.ceil(-torch.log2(4 * frequencies)).clamp(min=0)
     numbers[0, 0] = -1
     return numbers.long()
+
+
+def _numbers(octave_of: Tensor) -> list[int]:
+    """The octaves that hold a cosine, the largest shapes first; narrow latents lack some."""
+    return [number for number in range(int(octave_of.max()), -1, -1) if (octave_of == number).any()]
 
 
 def _shape_cells(number: int, longest: int) -> float:
     """Half the wavelength in the middle of an octave: of 1 to 2 cells, of 2 to 4, and so on."""
     return math.sqrt(2**number * min(2 ** (number + 1), longest))
-
-
-def _interpolated(x: Tensor, places: list[float], values: list[float]) -> Tensor:
-    """Piecewise linear through ``values`` at rising ``places``, level beyond the ends."""
-    if len(places) == 1:
-        return torch.full_like(x, values[0]).float()
-    at, known = torch.tensor(places, dtype=x.dtype), torch.tensor(values, dtype=x.dtype)
-    right = torch.searchsorted(at, x.contiguous()).clamp(1, len(places) - 1)
-    share = ((x - at[right - 1]) / (at[right] - at[right - 1])).clamp(0, 1)
-    return torch.lerp(known[right - 1], known[right], share).float()
