@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +212,27 @@ def test_shared_calls_hold_the_rows_of_several_pictures(tiny: Path, scene: Path)
     with counted(engine) as calls:
         rendered(engine, requests)
     assert calls == [8, 8]
+
+
+def test_a_variation_lies_between_two_seeds_and_is_recorded(engine: Engine, scene: Path) -> None:
+    def made(**noise: Any) -> Result:
+        return engine.render(Request(source=scene, prompt="x", steps=2, strength=0.9, **noise))
+
+    one, other = made(seed=1), made(seed=2)
+    near = made(seed=1, variation=0.1, variation_seed=2)
+    assert difference(near, one) < difference(near, other)
+    assert near.image.tobytes() != one.image.tobytes()
+    whole = made(seed=1, variation=1.0, variation_seed=2, sampler="euler_ancestral")
+    expected = made(seed=2, sampler="euler_ancestral")
+    assert whole.image.tobytes() == expected.image.tobytes()
+    drawn = made(seed=1, variation=0.1).recipe.request
+    assert drawn.variation_seed is not None
+    assert made(seed=1, variation=0.1).recipe.request.variation_seed != drawn.variation_seed
+
+
+def difference(one: Result, other: Result) -> float:
+    a, b = (np.asarray(made.image, dtype=np.float32) for made in (one, other))
+    return float(np.abs(a - b).mean())
 
 
 def test_a_count_is_the_same_as_its_seeds_one_by_one(engine: Engine, scene: Path) -> None:

@@ -1,8 +1,11 @@
 """The seed names the noise."""
 
+import math
+
+import pytest
 import torch
 
-from underpaint.noise import Noise
+from underpaint.noise import Noise, Variation, draws_of
 
 SHAPE = (4, 8, 6)
 
@@ -65,3 +68,35 @@ def test_draws_are_standard_normal():
     # 65,536 draws: deviations of mean and variance are .004 and .0055; five of them
     assert abs(float(draw.mean())) < 0.02
     assert abs(float(draw.var()) - 1) < 0.03
+
+
+# --- turned towards another seed's ----------------------------------------------------------------
+
+
+def test_a_variation_of_nothing_and_of_all_are_the_two_seeds_own_noise():
+    for share, seed in [(0.0, 7), (1.0, 8)]:
+        found, expected = draws_of(7, SHAPE, Variation(8, share)), Noise(seed, SHAPE)
+        assert all(torch.equal(found(), expected()) for _ in range(3))
+
+
+def test_a_variation_turns_by_its_share_of_a_right_angle():
+    shape = (4, 128, 128)
+    own, turned = Noise(7, shape)(), draws_of(7, shape, Variation(8, 0.2))()
+    cosine = float((own * turned).sum() / own.norm() / turned.norm())
+    # two seeds' vectors of 65,536 numbers stand at right angles to within .004 (one deviation)
+    assert abs(cosine - math.cos(0.2 * math.pi / 2)) < 0.02
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_variation_keeps_the_noise_standard_normal(share: float):
+    draw = draws_of(7, (4, 128, 128), Variation(8, share))()
+    assert abs(float(draw.mean())) < 0.02  # as above
+    assert abs(float(draw.var()) - 1) < 0.03  # half way, a straight line would leave .5
+
+
+def test_every_draw_is_turned():
+    found = draws_of(7, SHAPE, Variation(8, 0.5))
+    one, other = Noise(7, SHAPE), Noise(8, SHAPE)
+    for _ in range(3):
+        expected = math.sqrt(0.5) * (one() + other())
+        assert torch.allclose(found(), expected, atol=1e-6)  # float32 of numbers up to 5

@@ -7,6 +7,7 @@ import underpaint
 
 NAMES = [
     "Cancelled",
+    "Comparison",
     "Engine",
     "Finished",
     "InputError",
@@ -24,6 +25,7 @@ NAMES = [
     "Result",
     "Step",
     "UnderpaintError",
+    "compare",
     "render",
 ]
 

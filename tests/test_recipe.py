@@ -187,6 +187,18 @@ def test_the_infotext_is_the_web_uis() -> None:
     )
 
 
+def test_the_infotext_names_a_variation_as_the_web_ui_does() -> None:
+    text = recipe(variation=0.2, variation_seed=9).to_infotext()
+    assert "Seed: 7, Variation seed: 9, Variation seed strength: 0.2, Size" in text
+
+
+def test_a_variation_without_its_seed_cannot_be_replayed() -> None:
+    made = recipe(variation=0.2, variation_seed=9)
+    assert Recipe.from_xmp(made.to_xmp()) == made
+    with pytest.raises(RecipeError):
+        Recipe.from_json(made.to_json().replace('"variation_seed":9', '"variation_seed":null'))
+
+
 LINES = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=40).map(
     str.strip
 )

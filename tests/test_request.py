@@ -33,6 +33,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     *(("strength", v, "[0, 1]") for v in ("0.5", None, True, [0.5])),
     *(("steps", v, "from 1 to 1000") for v in (0, 1001, -1, 2.0, 2.5, "3", True, math.nan)),
     *(("seed", v, "from 0 to 2**53 - 1") for v in (-1, 2**53, 2**64, "abc", 1.0, True)),
+    *(("variation", v, "[0, 1]") for v in (-0.1, 1.1, math.nan, "0.5", None)),
+    *(("variation_seed", v, "from 0 to 2**53 - 1") for v in (-1, 2**53, "abc", True)),
     *(("count", v, "from 1 to 1000") for v in (0, 1001, -1, None, "2")),
     *(("guidance_scale", v, "[0, 100]") for v in (-0.1, 100.1, math.nan, math.inf, "7")),
     *(("guidance_rescale", v, "[0, 1]") for v in (-0.1, 1.1, math.nan)),
@@ -118,12 +120,30 @@ def test_a_count_that_runs_past_the_last_seed_is_refused():
     assert "seed 9007199254740989 with count 4 runs past" in refusal(seed=MAX_SEED - 3, count=4)
 
 
+def test_a_variation_seed_without_a_variation_is_refused():
+    assert "got variation_seed 3 with variation 0" in refusal(variation_seed=3)
+    last = {"variation": 0.2, "variation_seed": MAX_SEED - 3}
+    assert wish(seed=MAX_SEED - 1, count=3, **last).count == 3
+    assert "variation_seed 9007199254740989 with count 4 runs past" in refusal(count=4, **last)
+
+
+def test_a_count_of_variations_keeps_the_seed_and_counts_the_other_up():
+    many = wish(seed=5, variation=0.2, variation_seed=8, count=3)
+    assert [(one.seed, one.variation_seed) for one in many.singles] == [(5, 8), (5, 9), (5, 10)]
+    plain = wish(seed=5, count=3)
+    assert [(one.seed, one.variation_seed) for one in plain.singles] == [
+        (5, None), (6, None), (7, None),
+    ]  # fmt: skip
+    assert all(one.count == 1 for one in (*many.singles, *plain.singles))
+
+
 # --- accepted -------------------------------------------------------------------------------------
 
 ACCEPTED: list[tuple[str, Any]] = [
     *(("strength", v) for v in (0, 1, 0.0, 1.0, 0.6)),
     *(("steps", v) for v in (1, 1000, None)),
     *(("seed", v) for v in (0, 2**53 - 1, None)),
+    *(("variation", v) for v in (0, 1, 0.2)),
     *(("count", v) for v in (1, 1000)),
     *(("guidance_scale", v) for v in (0, 1, 100, None)),
     *(("guidance_rescale", v) for v in (0, 1, 0.7)),

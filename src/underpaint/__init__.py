@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         RequestError,
         UnderpaintError,
     )
+    from underpaint.fidelity import Comparison, compare
     from underpaint.levels import Level
     from underpaint.plan import Plan
     from underpaint.recipe import Recipe
@@ -45,6 +46,7 @@ _HOMES = {
         "UnderpaintError",
     ),
     "engine": ("Engine",),
+    "fidelity": ("Comparison", "compare"),
     "rendering": ("render",),
     "levels": ("Level",),
     "plan": ("Plan",),
@@ -56,6 +58,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Cancelled",
+    "Comparison",
     "Engine",
     "Finished",
     "InputError",
@@ -73,6 +76,7 @@ __all__ = [
     "Result",
     "Step",
     "UnderpaintError",
+    "compare",
     "render",
 ]
 

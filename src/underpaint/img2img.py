@@ -8,7 +8,7 @@ from torch import Tensor
 from underpaint.denoiser import UNGUIDED, Guidance, Prompt, Row
 from underpaint.errors import Cancelled
 from underpaint.levels import Level
-from underpaint.noise import Noise
+from underpaint.noise import Variation, draws_of
 from underpaint.plan import Plan
 from underpaint.samplers import Conversation, Query, Sampler
 
@@ -25,6 +25,7 @@ class Job:
         prompt: What to steer towards.
         negative: What to steer away from, or None.
         guidance: How strongly, and where.
+        variation: What turns the noise towards another seed's, or None.
     """
 
     latents: Tensor
@@ -34,6 +35,7 @@ class Job:
     prompt: Prompt
     negative: Prompt | None = None
     guidance: Guidance = UNGUIDED
+    variation: Variation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +124,7 @@ def repaint(
 
 
 def _begin(index: int, job: Job) -> _Active:
-    noise = Noise(job.seed, tuple(job.latents.shape))
+    noise = draws_of(job.seed, tuple(job.latents.shape), job.variation)
     start = job.plan.start
     x = start.alpha * job.latents + start.sigma * noise()
     conversation = job.sampler(x, job.plan.levels, noise)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 from pydantic import Field, TypeAdapter
 
 from underpaint.errors import RecipeError
+from underpaint.fidelity import Comparison
 from underpaint.geometry import Size
 from underpaint.infotext import Infotext, write_infotext
 from underpaint.plan import Plan
@@ -85,6 +86,8 @@ class Recipe:
         build: On what it ran.
         working_size: The size it was rendered at.
         size: The result's size.
+        fidelity: How far the result strayed from the source, both at the result's size; None in
+            recipes of builds that did not measure it.
     """
 
     request: Request
@@ -94,6 +97,7 @@ class Recipe:
     build: Build
     working_size: Size
     size: Size
+    fidelity: Comparison | None = None
 
     def check_complete(self, written: object) -> None:
         """Makes sure that nothing is left for a model to decide and nothing ``written`` went unread.
@@ -103,8 +107,21 @@ class Recipe:
         """
         asked = self.request
         open_ends = {asked.guidance_scale, asked.sampler, asked.spacing, asked.seed, asked.model}
+        if asked.variation:
+            open_ends.add(asked.variation_seed)
         if None in open_ends or not _holds(json.loads(self.to_json()), written):
             raise RecipeError("the file's underpaint recipe is of another build and cannot be read")
+
+    def makes_the_same_as(self, other: "Recipe") -> bool:
+        """Whether ``other`` makes the same picture, bytes included, on the same build.
+
+        Notices and measurements are what a run finds out; they follow from the rest.
+        """
+        one, two = self.to_dict(), other.to_dict()
+        one["plan"].pop("notices")
+        two["plan"].pop("notices")
+        parts = ("request", "plan", "source", "model", "build", "working_size", "size")
+        return all(one[part] == two[part] for part in parts)
 
     @property
     def digital_source_type(self) -> str | None:
@@ -131,6 +148,7 @@ class Recipe:
             "build": asdict(self.build),
             "working_size": list(self.working_size),
             "size": list(self.size),
+            "fidelity": None if self.fidelity is None else asdict(self.fidelity),
         }
 
     def to_json(self) -> str:
@@ -150,10 +168,13 @@ class Recipe:
             "Schedule type": _SPACING_LABELS.get(asked.spacing or "", asked.spacing),
             "CFG scale": asked.guidance_scale,
             "Seed": asked.seed,
+            "Variation seed": asked.variation_seed,
+            "Variation seed strength": asked.variation or None,
             "Size": f"{self.size.width}x{self.size.height}",
             "Model hash": self.model.sha256[:10],
             "Model": self.model.name,
             "Denoising strength": asked.strength,
+            "Strength scale": None if asked.strength_scale == "schedule" else asked.strength_scale,
             "Version": f"underpaint {self.build.underpaint}",
         }
         written = {key: str(value) for key, value in settings.items() if value is not None}

@@ -5,7 +5,8 @@ from pathlib import Path
 from underpaint.engine import Engine
 from underpaint.geometry import Fit, Size
 from underpaint.levels import Spacing
-from underpaint.request import Request, SamplerName, WorkSize
+from underpaint.peers import Peer
+from underpaint.request import Request, SamplerName, StrengthScale, WorkSize
 from underpaint.results import Result
 
 
@@ -14,12 +15,16 @@ def render(
     prompt: str,
     *,
     strength: float | None = None,
+    strength_scale: StrengthScale | None = None,
     steps: int | None = None,
+    steps_like: Peer | None = None,
     guidance_scale: float | None = None,
     guidance_interval: tuple[float, float] | None = None,
     guidance_rescale: float | None = None,
     negative_prompt: str | None = None,
     seed: int | None = None,
+    variation: float | None = None,
+    variation_seed: int | None = None,
     sampler: SamplerName | None = None,
     eta: float | None = None,
     spacing: Spacing | None = None,
@@ -38,12 +43,16 @@ def render(
         source: A path, a file's bytes, a PIL image or a uint8 array [H, W], [H, W, 3] or [H, W, 4].
         prompt: What the result should look like.
         strength: Where the run starts, 0 (the source itself) to 1 (the source is ignored).
+        strength_scale: ``schedule``, the model's own time, or ``calibrated``, the same on every model.
         steps: Network evaluations that run.
+        steps_like: Run as many as ``diffusers``, ``a1111`` or ``comfyui`` makes of steps and strength.
         guidance_scale: Classifier-free guidance; 1 is none.
         guidance_interval: The part of t in which guidance acts.
         guidance_rescale: Pulls the contrast of guided predictions back, 0 to 1.
         negative_prompt: What guidance steers away from.
         seed: Names the noise; drawn and recorded if left out.
+        variation: How far that noise is turned towards another's, 0 to 1.
+        variation_seed: Names the other; drawn and recorded if left out.
         sampler: How the levels are walked.
         eta: The share of fresh noise that ddim adds.
         spacing: How they lie.
@@ -59,12 +68,16 @@ def render(
     """
     options = {
         "strength": strength,
+        "strength_scale": strength_scale,
         "steps": steps,
+        "steps_like": steps_like,
         "guidance_scale": guidance_scale,
         "guidance_interval": guidance_interval,
         "guidance_rescale": guidance_rescale,
         "negative_prompt": negative_prompt,
         "seed": seed,
+        "variation": variation,
+        "variation_seed": variation_seed,
         "sampler": sampler,
         "eta": eta,
         "spacing": spacing,

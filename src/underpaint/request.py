@@ -4,6 +4,7 @@
 """
 
 import operator
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, SupportsIndex, cast, get_args
 
 from pydantic import (
@@ -19,10 +20,12 @@ from pydantic import (
 from underpaint.errors import RequestError
 from underpaint.geometry import LONGEST_SIDE_PX, Fit, Size, parse_size
 from underpaint.levels import Spacing
+from underpaint.peers import PEERS, Peer
 
 SamplerName = Literal[
     "euler", "heun", "dpmpp_2m", "dpmpp_2m_sde", "euler_ancestral", "unipc", "ddim", "lcm"
 ]
+StrengthScale = Literal["schedule", "calibrated"]
 SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
 MAX_PROMPT = 32_000  # characters; what OpenAI's image API accepts too
 MAX_SEED = 2**53  # exclusive; every JSON reader keeps integers below it exact
@@ -86,8 +89,18 @@ class Request(BaseModel):
         le=1,
         description="The time t in [0, 1] at which the run starts: 0 returns the source, 1 ignores it.",
     )
+    strength_scale: StrengthScale = Field(
+        default="schedule",
+        description="What strength counts: schedule, the model's own time; or calibrated, the share "
+        "of the source's sizes of shape that is lost, which means the same on every model.",
+    )
     steps: Whole | None = Field(
         default=None, ge=1, le=1000, description="Network evaluations that run, 1 to 1000."
+    )
+    steps_like: Peer | None = Field(
+        default=None,
+        description="Run as many evaluations as this tool makes of steps and strength: diffusers, "
+        "a1111 or comfyui.",
     )
     guidance_scale: float | None = Field(
         default=None,
@@ -115,6 +128,19 @@ class Request(BaseModel):
         ge=0,
         lt=MAX_SEED,
         description="Names the noise, 0 to 2⁵³ − 1; pictures of a count use seed, seed + 1, ….",
+    )
+    variation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="How far the noise is turned towards that of variation_seed, 0 to 1.",
+    )
+    variation_seed: Whole | None = Field(
+        default=None,
+        ge=0,
+        lt=MAX_SEED,
+        description="Names the noise that variation turns to; with it, a count counts it up and "
+        "keeps the seed.",
     )
     count: Whole = Field(default=1, ge=1, le=1000, description="How many pictures.")
     sampler: SamplerName | None = Field(default=None, description="How the levels are walked.")
@@ -153,10 +179,27 @@ class Request(BaseModel):
                 f"eta is the noise share of the sampler ddim, got eta {self.eta} with "
                 f"{self.sampler or 'the default sampler'}; choose ddim or leave eta out"
             )
-        if self.seed is not None and self.seed + self.count > MAX_SEED:
+        if self.variation_seed is not None and self.variation == 0:
             raise RequestError(
-                f"seed {self.seed} with count {self.count} runs past 2**53 - 1; choose a lower seed"
+                "variation_seed names the noise that a variation turns to, got variation_seed "
+                f"{self.variation_seed} with variation 0; give a variation above 0 or leave it out"
             )
+        counted = "variation_seed" if self.variation else "seed"
+        first: int | None = getattr(self, counted)
+        if first is not None and first + self.count > MAX_SEED:
+            raise RequestError(
+                f"{counted} {first} with count {self.count} runs past 2**53 - 1; choose a lower one"
+            )
+
+    @property
+    def singles(self) -> Iterator["Request"]:
+        """A request of each picture that this one counts; the seeds must be there by now."""
+        for i in range(self.count):
+            if self.variation:
+                step = {"variation_seed": (self.variation_seed or 0) + i}
+            else:
+                step = {"seed": (self.seed or 0) + i}
+            yield self.model_copy(update={**step, "count": 1})
 
     @field_validator("prompt", "negative_prompt", mode="before")  # pydantic's words are for bytes
     @classmethod
@@ -183,10 +226,14 @@ class Request(BaseModel):
 _ALLOWED = {
     "strength": "must lie in [0, 1]; 0 returns the source, 1.0 ignores it",
     "steps": "must be a whole number from 1 to 1000",
+    "strength_scale": f"must be one of {', '.join(get_args(StrengthScale))}",
+    "steps_like": f"must be one of {', '.join(PEERS)}",
     "guidance_scale": "must lie in [0, 100]; 1 is no guidance",
     "guidance_rescale": "must lie in [0, 1]",
     "eta": "must lie in [0, 1]",
     "seed": "must be a whole number from 0 to 2**53 - 1",
+    "variation": "must lie in [0, 1]; 0 keeps the seed's noise, 1 takes the other's",
+    "variation_seed": "must be a whole number from 0 to 2**53 - 1",
     "count": "must be a whole number from 1 to 1000",
     "sampler": f"must be one of {', '.join(SAMPLER_NAMES)}",
     "spacing": f"must be one of {', '.join(get_args(Spacing))}",

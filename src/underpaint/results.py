@@ -8,6 +8,7 @@ from PIL import Image
 
 from underpaint import pixels
 from underpaint.errors import Notice
+from underpaint.fidelity import Comparison
 from underpaint.geometry import Size
 from underpaint.plan import Plan
 from underpaint.recipe import Recipe
@@ -25,6 +26,11 @@ class Result:
     def notices(self) -> tuple[Notice, ...]:
         """What a person should know about it."""
         return self.recipe.plan.notices
+
+    @property
+    def fidelity(self) -> Comparison | None:
+        """How far it strayed from its source; every engine measures it."""
+        return self.recipe.fidelity
 
     def save(self, path: str | Path, *, overwrite: bool = False, metadata: bool = True) -> Path:
         """Writes the picture, in the format of the name's ending, and returns where.

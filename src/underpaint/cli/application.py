@@ -17,7 +17,9 @@ from underpaint.errors import Cancelled, InputError, UnderpaintError
 
 COMMANDS = {
     "render": "Re-render a picture after a prompt.",
+    "sweep": "Render a grid of strengths, prompts, seeds, … and compare them.",
     "plan": "Show what render would do, and do nothing.",
+    "compare": "Say how far a result strayed from its source.",
     "inspect": "Show how a picture was made.",
     "replay": "Render a picture again from its own recipe and compare.",
     "models": "List the models that are shipped.",

@@ -8,6 +8,7 @@ from underpaint import pixels
 from underpaint.cli.options import JsonFlag
 from underpaint.cli.reporting import show_json, show_notices, show_pairs
 from underpaint.errors import RecipeError
+from underpaint.fidelity import Comparison
 from underpaint.infotext import Infotext, parse_infotext
 from underpaint.recipe import Recipe
 from underpaint.xmp import Properties, read_packet
@@ -58,25 +59,39 @@ def _settings(infotext: Infotext) -> dict[str, str]:
     }
 
 
+def _strayed(found: Comparison | None) -> str | None:
+    if found is None:
+        return None
+    return (
+        f"structure {found.structure:.3f}, edges {found.edges:.3f}, colour {found.delta_e:.1f}, "
+        f"palette {found.palette:.1f}"
+    )
+
+
 def _recipe_lines(recipe: Recipe) -> dict[str, object]:
     asked, start, build = recipe.request, recipe.plan.start, recipe.build
     low, high = asked.guidance_interval
     where = "" if (low, high) == (0, 1) else f" for t in {low:g}:{high:g}"
+    scale = "" if asked.strength_scale == "schedule" else f" ({asked.strength_scale})"
     lines: dict[str, object] = {
         "source": f"{recipe.source.name or 'no name'}, "
         f"{recipe.source.width}x{recipe.source.height}, SHA-256 {recipe.source.sha256}",
         "prompt": asked.prompt,
         "negative prompt": asked.negative_prompt,
-        "strength": f"{asked.strength:g}: starts at alpha {start.alpha:.4f}, sigma "
+        "strength": f"{asked.strength:g}{scale}: starts at alpha {start.alpha:.4f}, sigma "
         f"{start.sigma:.4f}, {start.signal_share:.1%} of the source's signal",
         "steps": recipe.plan.evaluations,
         "sampler": f"{asked.sampler}, spacing {asked.spacing}",
         "guidance": f"{asked.guidance_scale:g}{where}",
         "seed": asked.seed,
+        "variation": f"{asked.variation:g} towards seed {asked.variation_seed}"
+        if asked.variation
+        else None,
         "size": f"{recipe.size}, rendered at {recipe.working_size}",
         "model": f"{recipe.model.name}, {recipe.model.family}, SHA-256 {recipe.model.sha256}",
         "build": f"underpaint {build.underpaint}, torch {build.torch}, diffusers {build.diffusers}, "
         f"transformers {build.transformers}, numpy {build.numpy}, pillow {build.pillow}",
+        "strayed": _strayed(recipe.fidelity),
         "ran on": f"{build.device}, {build.precision}, {build.threads} threads, "
         f"{build.instruction_set}, {build.rows_per_call} pictures a call",
     }

@@ -2,9 +2,9 @@
 
 import inspect
 import sys
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,8 +13,14 @@ from underpaint.cli.reporting import is_terminal
 from underpaint.errors import PictureError, RequestError
 from underpaint.geometry import Fit
 from underpaint.levels import Spacing
+from underpaint.peers import Peer
 from underpaint.planning import Precision
-from underpaint.request import Request, SamplerName
+from underpaint.request import Request, SamplerName, StrengthScale
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Own = TypeVar("Own", bound="DataclassInstance")
 
 STANDARD = "-"  # standard input as a source, standard output as a destination
 _MOST_INPUT_BYTES = 512 << 20  # standard input is read into memory; a file may be larger
@@ -51,9 +57,13 @@ class Wish:
     source: SourceArgument
     prompt: Annotated[str, typer.Argument(help=_words("prompt"), metavar="PROMPT")]
     strength: Annotated[float, _option("strength", "--strength", "-s")] = _default("strength")
+    strength_scale: Annotated[  # a constant
+        StrengthScale, _option("strength_scale", "--strength-scale")
+    ] = _default("strength_scale")  # noqa: RUF009
     steps: Annotated[
         int | None, _option("steps", "--steps", "-n", add=" Default: 20 x strength, at least 4.")
     ] = None
+    steps_like: Annotated[Peer | None, _option("steps_like", "--steps-like")] = None
     guidance_scale: Annotated[
         float | None,
         _option("guidance_scale", "--guidance-scale", "-g", add=" Default: the model's own."),
@@ -68,6 +78,10 @@ class Wish:
         "negative_prompt"
     )
     seed: Annotated[int | None, _option("seed", "--seed", add=" Default: a random one.")] = None
+    variation: Annotated[float, _option("variation", "--variation")] = _default("variation")
+    variation_seed: Annotated[
+        int | None, _option("variation_seed", "--variation-seed", add=" Default: a random one.")
+    ] = None
     count: Annotated[int, _option("count", "--count")] = _default("count")
     sampler: Annotated[
         SamplerName | None, _option("sampler", "--sampler", add=" Default: the model's own.")
@@ -135,6 +149,38 @@ def command_of(act: Callable[[Wish], None]) -> Callable[..., None]:
     def command(**typed: Any) -> None:
         act(Wish(**typed))
 
+    return _signed(command, {field.name: field for field in fields(Wish)}, act.__doc__)
+
+
+def command_with(
+    own: type[Own], act: Callable[[Wish, Own], None], *, without: frozenset[str]
+) -> Callable[..., None]:
+    """A typer command with the options of ``Wish``, fewer or changed, and others of its own.
+
+    Args:
+        own: A dataclass like ``Wish``; a field of the same name stands for ``Wish``'s.
+        act: Given the wish, its other fields at their defaults, and the own options.
+        without: Fields of ``Wish`` that the command does not have.
+    """
+    owned = {field.name: field for field in fields(own)}
+    shared = {field.name: field for field in fields(Wish) if field.name not in without | set(owned)}
+
+    def command(**typed: Any) -> None:
+        given: dict[str, Any] = {"source": "", "prompt": ""} | {
+            name: typed[name] for name in shared
+        }
+        wish = Wish(**given)
+        act(wish, own(**{name: typed[name] for name in owned}))
+
+    arguments = [name for name in ("source", "prompt") if name in shared]
+    order = {name: shared[name] for name in arguments} | owned | shared
+    return _signed(command, order, act.__doc__)
+
+
+def _signed(
+    command: Callable[..., None], options: Mapping[str, "Field[Any]"], words: str | None
+) -> Callable[..., None]:
+    """The command with the signature that typer reads."""
     parameters = [
         inspect.Parameter(
             field.name,
@@ -142,11 +188,11 @@ def command_of(act: Callable[[Wish], None]) -> Callable[..., None]:
             annotation=field.type,
             default=inspect.Parameter.empty if field.default is MISSING else field.default,
         )
-        for field in fields(Wish)
+        for field in options.values()
     ]
-    command.__doc__ = act.__doc__
+    command.__doc__ = words
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
-    command.__annotations__ = {field.name: field.type for field in fields(Wish)}
+    command.__annotations__ = {field.name: field.type for field in options.values()}
     return command
 
 

@@ -6,6 +6,7 @@ ever loaded, so a ``model_index.json`` cannot name code to run.
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from underpaint.errors import ModelError
 from underpaint.levels import Schedule, read_schedule
 from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, SamplerName
+from underpaint.survival import LEARNED, Recovery
 from underpaint.vocabulary import Vocabulary
 
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
@@ -44,6 +46,7 @@ class Defaults:
         comfortable_area: The picture area, in pixels, up to which the model works well.
         minimum_px: The shortest side that it works at.
         vocabulary: The words it was taught; None for models that read anything.
+        recovery: How well it makes out what noise covers.
     """
 
     steps_over_all: int = STEPS_OVER_ALL
@@ -52,6 +55,7 @@ class Defaults:
     comfortable_area: int = 512 * 512  # what SD 1.x was trained at
     minimum_px: int = 64
     vocabulary: Vocabulary | None = None
+    recovery: Recovery = LEARNED
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,21 @@ def _defaults(folder: Path) -> Defaults:
             "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "
             f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px, min_px and steps_over_all"
         )
-    return Defaults(steps, float(scale), sampler, area, side, _vocabulary(said))
+    return Defaults(steps, float(scale), sampler, area, side, _vocabulary(said), _recovery(said))
+
+
+def _recovery(said: Mapping[str, Any]) -> Recovery:
+    match said.get("recovery"):
+        case None:
+            return LEARNED
+        case {"beta": int() | float() as beta, "p": int() | float() as p} if (
+            0 < beta < math.inf and 0 < p < math.inf
+        ):
+            return Recovery(float(beta), float(p))
+        case _:
+            raise ModelError(
+                "the recovery in the checkpoint's underpaint.json must hold beta and p, both above 0"
+            )
 
 
 def _vocabulary(said: Mapping[str, Any]) -> Vocabulary | None:

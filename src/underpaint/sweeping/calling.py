@@ -1,0 +1,89 @@
+"""A sweep with one call from Python."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from underpaint import pixels
+from underpaint.engine import Engine
+from underpaint.request import Request, SamplerName
+from underpaint.sweeping.axes import read_axis
+from underpaint.sweeping.planning import DEFAULT_STRENGTHS, plan_sweep
+from underpaint.sweeping.publishing import Made
+from underpaint.sweeping.running import Published, run
+
+Several = str | float | Sequence[float]
+
+
+def sweep(
+    source: pixels.Source | pixels.Picture,
+    prompt: str | Sequence[str],
+    output: str | Path,
+    *,
+    strength: Several = DEFAULT_STRENGTHS,
+    guidance_scale: Several | None = None,
+    steps: Several | None = None,
+    seed: Several | None = None,
+    sampler: SamplerName | Sequence[SamplerName] | None = None,
+    spacing: str | Sequence[str] | None = None,
+    shared: Mapping[str, object] | None = None,
+    model: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    many: bool = False,
+    overwrite: bool = False,
+) -> tuple[Made, ...]:
+    """Every picture of a sweep, after writing it to the folder ``output`` with all that shows it.
+
+    A parameter takes one value, a sequence of them or, for numbers, ``"LOW:HIGH:COUNT"``. One seed is
+    drawn for all pictures if none is given. A folder that holds a part of the sweep is completed.
+
+    Args:
+        source: A path, a file's bytes, a PIL image or a uint8 array.
+        prompt: What the results should look like; several make an axis.
+        output: The folder; made if need be.
+        strength: Where runs start, 0 to 1.
+        guidance_scale: Classifier-free guidance.
+        steps: Network evaluations that run.
+        seed: Names the noise.
+        sampler: How the levels are walked.
+        spacing: How they lie.
+        shared: Other fields of ``Request``, the same for all pictures.
+        model: A shipped name or a checkpoint's folder.
+        device: Where it runs.
+        precision: In which numbers.
+        many: Whether more than 400 pictures are wanted indeed.
+        overwrite: Whether files may be replaced that hold something else.
+
+    Raises:
+        InputError: something cannot be used; the message says what can.
+    """
+    given = {
+        "strength": strength, "guidance_scale": guidance_scale, "steps": steps, "seed": seed,
+        "sampler": sampler, "spacing": spacing, "prompt": prompt,
+    }  # fmt: skip
+    axes = {name: read_axis(name, value) for name, value in given.items() if value is not None}
+    first = axes["prompt"].values[0]
+    extra = dict(shared or {})
+    if "sampler" in axes:  # what is shared may depend on it
+        extra["sampler"] = axes["sampler"].values[0]
+    engine = Engine(model, device=device, precision=precision)
+    picture = pixels.read(source)
+    planned = plan_sweep(
+        Request(source=None, prompt=first, **extra),
+        axes,
+        picture=picture,
+        checkpoint=engine.checkpoint,
+        folder=output,
+        source=os.fspath(source) if isinstance(source, str | os.PathLike) else "SOURCE.png",
+        options={
+            "--model": None if model is None else str(model),
+            "--device": None if device == "auto" else device,
+            "--precision": None if precision == "auto" else precision,
+        },
+        many=many,
+        overwrite=overwrite,
+    )
+    *_, last = run(planned, engine, overwrite=overwrite)
+    assert isinstance(last, Published)  # noqa: S101  a run that raises nothing ends so
+    return last.made

@@ -1,0 +1,159 @@
+"""A sweep before it runs: everything that was asked for, checked and resolved; no torch."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from underpaint import pixels
+from underpaint.errors import Notice, OutputError
+from underpaint.models.catalog import Checkpoint
+from underpaint.planning import draw_seed, needs_spectrum, resolve, settle
+from underpaint.request import Request
+from underpaint.sweeping.axes import Axis, check_count
+from underpaint.sweeping.commands import render_command
+from underpaint.sweeping.grid import Cell, Grid, lay_out
+
+DEFAULT_STRENGTHS = "0.2:0.9:8"
+FACTS, PAGE = "sweep.json", "sweep.html"
+VERSION = 1  # of the layout of sweep.json
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What will run, and where its files go.
+
+    Attributes:
+        grid: Which cell stands where.
+        cells: Each of them, its request resolved.
+        picture: The source.
+        checkpoint: The model.
+        folder: Where everything goes.
+        source: The source's path, as the one who runs a cell's command would type it.
+        options: What else that command needs, by flag.
+        seed_was_drawn: Whether nobody named a seed.
+        notices: What a person should know about some cells, each notice once.
+    """
+
+    grid: Grid
+    cells: tuple[Cell, ...]
+    picture: pixels.Picture
+    checkpoint: Checkpoint
+    folder: Path
+    source: str
+    options: Mapping[str, str | bool | None] = field(default_factory=dict[str, str | bool | None])
+    seed_was_drawn: bool = False
+    notices: tuple[Notice, ...] = ()
+
+    @property
+    def sheets(self) -> list[Path]:
+        """The contact sheets' places, one a page."""
+        pages = range(1, len(self.grid.pages) + 1)
+        return [self.folder / ("sheet.png" if i == 1 else f"sheet-{i}.png") for i in pages]
+
+    @property
+    def page(self) -> Path:
+        """The web page's place."""
+        return self.folder / PAGE
+
+    @property
+    def facts(self) -> Path:
+        """The place of ``sweep.json``."""
+        return self.folder / FACTS
+
+    def command(self, cell: Cell) -> str:
+        """The command that renders one cell again."""
+        request = cell.request.model_copy(update={"source": None})
+        return render_command(request, source=self.source, output=cell.file, more=self.options)
+
+
+def plan_sweep(
+    fixed: Request,
+    axes: Mapping[str, Axis],
+    *,
+    picture: pixels.Picture,
+    checkpoint: Checkpoint,
+    folder: str | Path,
+    source: str,
+    options: Mapping[str, str | bool | None],
+    many: bool = False,
+    overwrite: bool = False,
+) -> Sweep:
+    """The sweep of ``axes`` around ``fixed``.
+
+    Where no seed is given one is drawn for all cells; a folder that holds an earlier run of a sweep
+    without one names it, so that the run can go on.
+
+    Args:
+        fixed: What all cells share.
+        axes: What varies, by name.
+        picture: The source.
+        checkpoint: The model.
+        folder: Where everything goes; it is made if it is not there.
+        source: The source's path, for the cells' commands.
+        options: What else those need, by flag.
+        many: Whether more than 400 cells are wanted indeed.
+        overwrite: Whether files may be replaced that are not this sweep's.
+
+    Raises:
+        RequestError: a combination cannot be used, or there are too many.
+        OutputError: the folder cannot be used.
+    """
+    check_count(axes, allowed=many)
+    place = Path(folder)
+    earlier = _earlier(place)
+    if not overwrite and earlier is None and (place / PAGE).exists():
+        raise OutputError(
+            f"{str(place / PAGE)!r} exists and is of no sweep; choose another folder or allow "
+            "overwriting"
+        )
+    drawn = "seed" not in axes and fixed.seed is None
+    if drawn:
+        known = (earlier or {}).get("drawn_seed")
+        fixed = fixed.model_copy(update={"seed": known if isinstance(known, int) else draw_seed()})
+    grid = lay_out(fixed.model_copy(update={"source": picture}), axes)
+    notices: dict[str, list[Notice]] = {}
+    cells = tuple(_resolved(grid, picture, checkpoint, notices))
+    return Sweep(
+        grid=grid,
+        cells=cells,
+        picture=picture,
+        checkpoint=checkpoint,
+        folder=place,
+        source=source,
+        options=options,
+        seed_was_drawn=drawn,
+        notices=tuple(_summed_up(notices, len(cells))),
+    )
+
+
+def _resolved(
+    grid: Grid, picture: pixels.Picture, checkpoint: Checkpoint, notices: dict[str, list[Notice]]
+) -> Iterator[Cell]:
+    for cell in grid.cells():
+        if needs_spectrum(cell.request):  # planned once the source is encoded
+            yield replace(cell, request=settle(cell.request, checkpoint))
+            continue
+        resolved = resolve(cell.request, checkpoint, picture.size, notices=picture.notices)
+        for notice in resolved.plan.notices:
+            notices.setdefault(notice.code, []).append(notice)
+        yield replace(cell, request=resolved.request)
+
+
+def _summed_up(notices: Mapping[str, list[Notice]], cells: int) -> Iterator[Notice]:
+    for code, alike in notices.items():
+        of = "" if len(alike) == cells else f" (in {len(alike)} of {cells} pictures)"
+        yield Notice(code, alike[0].message + of)
+
+
+def _earlier(folder: Path) -> dict[str, Any] | None:
+    """What an earlier sweep wrote there about itself."""
+    try:
+        content: object = json.loads((folder / FACTS).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    found = cast("dict[str, Any]", content)
+    return found if found.get("sweep") == VERSION else None
