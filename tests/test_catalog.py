@@ -9,6 +9,7 @@ import pytest
 
 from underpaint.errors import ModelError
 from underpaint.models import catalog
+from underpaint.survival import Recovery
 
 
 @pytest.fixture
@@ -102,3 +103,18 @@ def test_a_model_may_say_how_many_steps_suit_it(copy: Path) -> None:
     (copy / "underpaint.json").write_text(json.dumps({"steps_over_all": 0}))
     with pytest.raises(ModelError, match="steps_over_all"):
         catalog.find(str(copy))
+
+
+@pytest.mark.parametrize(
+    "recovery", [{}, {"beta": 8}, {"beta": 0, "p": 0.7}, {"beta": 8, "p": "x"}, [8, 0.7]], ids=str
+)
+def test_a_damaged_recovery_is_refused(copy: Path, recovery: object) -> None:
+    rewrite(copy / "underpaint.json", recovery=recovery)
+    with pytest.raises(ModelError, match="beta and p, both above 0"):
+        catalog.find(str(copy))
+
+
+def test_the_recovery_is_the_models_own_or_the_common_one(copy: Path) -> None:
+    assert catalog.find(str(copy)).defaults.recovery == Recovery(8, 0.7)
+    rewrite(copy / "underpaint.json", recovery={"beta": 3, "p": 1})
+    assert catalog.find(str(copy)).defaults.recovery == Recovery(3, 1)

@@ -24,19 +24,19 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training.hardware import autocast, compiled
 from training.quick import quick_picture
 from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
 
 LATENT_CHANNELS = 16
 CROP_PX = 96
-BATCH = 16
+BATCH = 8
 LEARNING_RATE = 1e-3
 EMA_DECAY = 0.998
-LATENT_NOISE = 0.15  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
+LATENT_NOISE = 0.08  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
 STATISTICS_STEPS = (
     400  # from here on the latents' mean and deviation stay fixed: a batch's own would blur colour
 )
-POOLED_WEIGHT = 0.2  # EQ-VAE (arXiv 2502.09509): a shrunk latent shall decode to the shrunk picture
 
 
 def new_autoencoder() -> AutoencoderTiny:
@@ -80,7 +80,7 @@ class Pictures:
         out = np.empty((batch, crop_px, crop_px, 3), np.uint8)
         for row in range(batch):
             pool = self.quick
-            if self.drawn and rng.random() < 0.75:
+            if self.drawn and rng.random() < 0.6:
                 pool = self.drawn[list(self.drawn)[rng.integers(len(self.drawn))]]
             picture = pool[rng.integers(len(pool))]
             if rng.random() < 0.4:
@@ -101,15 +101,15 @@ class Normalised(nn.Module):
         self.vae = new_autoencoder()
         self.norm = nn.BatchNorm2d(LATENT_CHANNELS, affine=False, momentum=0.02)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """The round trip, and the round trip of the latent shrunk by two; both -1...1."""
-        with torch.autocast("cpu", torch.bfloat16):
+    def forward(self, pixels: Tensor) -> Tensor:
+        """The round trip, -1...1."""
+        with autocast():
             raw = self.vae.encoder(pixels)
         z = self.norm(raw.float())
         noise = torch.rand(z.shape[0], 1, 1, 1) * LATENT_NOISE
         z = z + noise * torch.randn_like(z)
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.vae.decoder(z), self.vae.decoder(F.avg_pool2d(z, 2))
+        with autocast():
+            return self.vae.decoder(z)
 
 
 def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
@@ -168,10 +168,23 @@ def matrices(model: nn.Module) -> list[bool]:
     return [p.dim() == 4 and min(p.shape[:2]) == 64 for p in model.parameters()]
 
 
-def train(folder: Path, run: Path, minutes: float) -> None:
+def begin_from(released: Path, run: Path) -> None:
+    """Writes a first checkpoint from a released autoencoder, whose latents are normalised already."""
+    model = Normalised()
+    model.vae.load_state_dict(AutoencoderTiny.from_pretrained(released / "vae").state_dict())
+    state = model.state_dict()
+    save_checkpoint(
+        run / "autoencoder.pt",
+        {"model": state, "mean": state, "step": STATISTICS_STEPS, "spent": 0.0},
+    )
+
+
+def train(folder: Path, run: Path, minutes: float, released: Path | None) -> None:
     """Trains until `minutes` in all (resumed ones included) have passed, then writes `run/vae`."""
     run.mkdir(parents=True, exist_ok=True)
     model = Normalised()
+    if released and not (run / "autoencoder.pt").exists():
+        begin_from(released, run)
     if (run / "autoencoder.pt").exists():
         model.load_state_dict(torch.load(run / "autoencoder.pt")["model"])
     start_team(work, list(model.parameters()), folder, run, minutes)
@@ -201,17 +214,14 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
                 torch._foreach_copy_(
                     member.mean, [saved["mean"][name] for name, _ in model.named_parameters()]
                 )
-    step_model = torch.compile(model)
+    step_model = compiled(model)
     last, saved_at, losses = None, spent, []
     while True:
         if step % 50 == 0:
             pictures.refresh(folder.resolve())
         model.norm.train(step < STATISTICS_STEPS)
         wanted = pictures.crops(rng, BATCH // WORKERS, CROP_PX)
-        made, pooled = step_model(wanted)
-        loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(
-            pooled, F.avg_pool2d(wanted, 2)
-        )
+        loss = picture_loss(step_model(wanted), wanted)
         loss.backward()
         losses.append(loss.item())
         if rank == 0:
@@ -287,5 +297,6 @@ if __name__ == "__main__":
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=25)
+    parser.add_argument("--begin-from", type=Path, help="a released folder to improve")
     options = parser.parse_args()
-    train(options.pictures, options.run, options.minutes)
+    train(options.pictures, options.run, options.minutes, options.begin_from)

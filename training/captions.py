@@ -4,300 +4,24 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from training.vocabulary import FILLER, LIGHTS, MEDIA, PALETTES
+
 MAX_TOKENS = 48
 START, END = "<|startoftext|>", "<|endoftext|>"
-
-MEDIA: dict[str, tuple[str, ...]] = {
-    "photograph": (
-        "photograph",
-        "photo",
-        "a photograph",
-        "color photo",
-        "realistic photograph",
-        "photorealistic",
-    ),
-    "oil": (
-        "oil painting",
-        "oil painting",
-        "oil on canvas",
-        "oil paint",
-        "impasto",
-        "impasto oil painting",
-        "painting in oils",
-        "thick brush strokes",
-        "classical oil painting",
-        "painting",
-    ),
-    "watercolour": (
-        "watercolour",
-        "watercolor",
-        "watercolour painting",
-        "watercolor painting",
-        "aquarelle",
-        "watercolour wash",
-        "watercolor sketch",
-        "loose watercolour",
-    ),
-    "pencil": (
-        "pencil drawing",
-        "pencil sketch",
-        "graphite drawing",
-        "pencil",
-        "graphite",
-        "black and white pencil drawing",
-        "hatched pencil drawing",
-        "drawing in pencil",
-    ),
-    "line_drawing": (
-        "line drawing",
-        "outline sketch",
-        "ink outline",
-        "outline drawing",
-        "line art",
-    ),
-}
-"""The five media of a picture, and what people call them."""
-
-PLAINEST = {
-    "photograph": "photograph",
-    "oil": "oil painting",
-    "watercolour": "watercolour",
-    "pencil": "pencil drawing",
-    "line_drawing": "line drawing",
-}
-
-NEUTRAL_LIGHT = (
-    "soft light",
-    "even light",
-    "daylight",
-    "flat light",
-    "diffuse light",
-    "overcast light",
-)
-SIDE_LIGHT = (
-    "dramatic side light",
-    "dramatic side light",
-    "side light",
-    "dramatic side lighting",
-    "side lighting",
-    "chiaroscuro",
-    "light from one side",
-    "strong side light",
-    "dramatic light",
-    "dramatic lighting",
-    "low key light",
-)
-SIDE_LIGHT_FROM = (
-    "light from the {}",
-    "side light from the {}",
-    "dramatic light from the {}",
-    "lit from the {}",
-)
-
-FILLER = [
-    "beautiful",
-    "detailed",
-    "masterpiece",
-    "highly",
-    "quality",
-    "best",
-    "artistic",
-    "elegant",
-    "vibrant",
-    "colorful",
-    "moody",
-    "peaceful",
-    "quiet",
-    "old",
-    "new",
-    "big",
-    "small",
-    "tall",
-    "wide",
-    "bright",
-    "dark",
-    "warm",
-    "cold",
-    "morning",
-    "evening",
-    "night",
-    "summer",
-    "winter",
-    "spring",
-    "autumn",
-    "city",
-    "street",
-    "garden",
-    "kitchen",
-    "table",
-    "window",
-    "door",
-    "wall",
-    "floor",
-    "road",
-    "bridge",
-    "boat",
-    "car",
-    "train",
-    "bird",
-    "dog",
-    "horse",
-    "woman",
-    "man",
-    "child",
-    "people",
-    "crowd",
-    "face",
-    "portrait",
-    "hand",
-    "eye",
-    "hair",
-    "dress",
-    "hat",
-    "shirt",
-    "glass",
-    "wood",
-    "stone",
-    "metal",
-    "paper",
-    "cloth",
-    "leather",
-    "gold",
-    "silver",
-    "blue",
-    "red",
-    "green",
-    "yellow",
-    "orange",
-    "purple",
-    "pink",
-    "white",
-    "black",
-    "brown",
-    "grey",
-    "calm",
-    "stormy",
-    "rain",
-    "snow",
-    "fog",
-    "wind",
-    "fire",
-    "smoke",
-    "water",
-    "river",
-    "sea",
-    "beach",
-    "sand",
-    "island",
-    "field",
-    "grass",
-    "forest",
-    "leaf",
-    "branch",
-    "flower",
-    "rose",
-    "sunset",
-    "sunrise",
-    "moon",
-    "star",
-    "cloud",
-    "style",
-    "of",
-    "by",
-    "famous",
-    "modern",
-    "classic",
-    "ancient",
-    "abstract",
-    "simple",
-    "complex",
-    "smooth",
-    "rough",
-    "soft",
-    "hard",
-    "sharp",
-    "blurry",
-    "high",
-    "resolution",
-    "trending",
-    "studio",
-    "award",
-    "winning",
-    "cinematic",
-    "fantasy",
-    "magic",
-    "dragon",
-    "castle",
-    "robot",
-    "space",
-    "planet",
-    "rocket",
-    "astronaut",
-    "coffee",
-    "cup",
-    "cat",
-    "animal",
-    "food",
-    "fruit",
-    "bread",
-    "cheese",
-    "wine",
-    "book",
-    "chair",
-    "lamp",
-    "clock",
-    "music",
-    "dance",
-    "happy",
-    "sad",
-    "angry",
-    "love",
-    "dream",
-    "story",
-    "history",
-    "museum",
-    "very",
-    "with",
-    "and",
-    "in",
-    "on",
-    "under",
-    "over",
-    "near",
-    "behind",
-    "between",
-    "without",
-    "some",
-    "many",
-    "few",
-    "all",
-    "one",
-    "two",
-    "three",
-]
-"""Words that no picture answers to, so that Gesso learns to pass over what it does not know."""
-
-EMPTY_SHARE, FILLER_SHARE = 0.1, 0.15
+EMPTY_SHARE, FILLER_SHARE, PLAIN_SHARE = 0.1, 0.15, 0.5
+Name = TypeVar("Name", bound=str)
 
 
-def medium_words(rng: random.Random, medium: str) -> str:
-    """One of a medium's names, more often the plainest."""
-    return PLAINEST[medium] if rng.random() < 0.5 else rng.choice(MEDIA[medium])
-
-
-def light_words(rng: random.Random, lit: str, side: str, *, named: bool = False) -> str:
-    """Words for `lit` ("neutral" or "side"), the side ("left" or "right") named now and then, or always."""
-    if lit == "neutral":
-        return rng.choice(NEUTRAL_LIGHT)
-    if side and (named or rng.random() < 0.3):
-        return rng.choice(SIDE_LIGHT_FROM).format(side)
-    return rng.choice(SIDE_LIGHT)
+def said(rng: random.Random, words: Mapping[Name, Sequence[str]], name: Name) -> str:
+    """One of the ways to say `name`, more often the plainest."""
+    return words[name][0] if rng.random() < PLAIN_SHARE else rng.choice(words[name])
 
 
 def subjects_of(pictures: Path) -> list[str]:
@@ -314,29 +38,31 @@ def filler_words(rng: random.Random) -> str:
 
 
 def caption(
-    rng: random.Random, *, medium: str | None, light: str | None, subjects: Sequence[str]
+    rng: random.Random,
+    *,
+    medium: str | None,
+    light: str | None,
+    palette: str | None,
+    subjects: Sequence[str],
 ) -> str:
     """A caption from its parts, any of which may be missing, in one of several word orders.
 
     Args:
         rng: Where the choices come from.
-        medium: The medium's words, as `medium_words` gives them.
+        medium: The medium's words.
         light: The light's words.
+        palette: The palette's words.
         subjects: What is in the picture; a random few of them are named.
     """
     named = rng.sample(list(subjects), min(len(subjects), rng.choice((0, 0, 0, 1, 2))))
     if rng.random() < 0.5 and medium and named:
-        article = (
-            ""
-            if medium.startswith("a ") or rng.random() < 0.3
-            else ("an " if medium[0] in "aeiou" else "a ")
-        )
+        article = "" if rng.random() < 0.3 else ("an " if medium[0] in "aeiou" else "a ")
         joined = f"{article}{medium} of {rng.choice((' and ', ', ', ' and a ')).join(named)}"
-        parts = [joined] + ([light] if light else [])
+        parts = [joined, *(part for part in (light, palette) if part)]
     else:
-        parts = [part for part in (medium, light) if part] + named
-        if rng.random() < 0.6:
-            rng.shuffle(parts)
+        parts = [part for part in (medium, light, palette) if part] + named
+    if rng.random() < 0.6:
+        rng.shuffle(parts)
     if rng.random() < FILLER_SHARE:
         parts.insert(rng.randint(0, len(parts)), filler_words(rng))
     return rng.choice((", ", ", ", ", ", " ")).join(parts)
@@ -347,13 +73,16 @@ def train_tokenizer(words: Sequence[str], folder: Path, *, merges: int = 1200) -
     rng = random.Random(0)
     lines = [
         caption(
-            rng, medium=medium_words(rng, medium), light=light_words(rng, lit, side), subjects=words
+            rng,
+            medium=rng.choice(MEDIA[medium]),
+            light=rng.choice(LIGHTS[rng.choice(list(LIGHTS))]),
+            palette=rng.choice(PALETTES[rng.choice(list(PALETTES))]),
+            subjects=words,
         )
         for _ in range(3000)
         for medium in MEDIA
-        for lit, side in (("neutral", ""), ("side", rng.choice(("left", "right"))))
     ]
-    lines += list(FILLER) * 20 + list(words) * 50
+    lines += [*FILLER] * 20 + list(words) * 50
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]

@@ -13,19 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from torch.nn import functional as F
 
 from training.autoencoder import (
     BATCH,
     CROP_PX,
     LATENT_NOISE,
-    POOLED_WEIGHT,
     Pictures,
     figures_line,
     judge,
     matrices,
     picture_loss,
 )
+from training.hardware import autocast, compiled
 from training.team import STOP, WORKERS, Member, Shared, start_team
 
 LEARNING_RATE = 5e-4
@@ -47,20 +46,18 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
     vae = AutoencoderTiny.from_pretrained(run / "vae").to(memory_format=torch.channels_last)
     live = list(vae.decoder.parameters())
     member = Member(rank, shared, live, matrices(vae.decoder), lr=LEARNING_RATE, decay=EMA_DECAY)
-    encode, decode = torch.compile(vae.encoder), torch.compile(vae.decoder, dynamic=False)
+    encode, decode = compiled(vae.encoder), compiled(vae.decoder)
     start, step, losses = None, 0, []
     while True:
         if step % 50 == 0:
             pictures.refresh(Path(os.path.realpath(folder)))
         wanted = pictures.crops(rng, BATCH // WORKERS, CROP_PX)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             with torch.no_grad():
                 z = encode(wanted).float()
                 z = z + torch.rand(len(z), 1, 1, 1) * LATENT_NOISE * torch.randn_like(z)
-            made, pooled = decode(z), decode(F.avg_pool2d(z, 2))
-        loss = picture_loss(made, wanted) + POOLED_WEIGHT * picture_loss(
-            pooled, F.avg_pool2d(wanted, 2)
-        )
+            made = decode(z)
+        loss = picture_loss(made, wanted)
         loss.backward()
         losses.append(loss.item())
         if rank == 0:

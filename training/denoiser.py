@@ -23,19 +23,24 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import save_checkpoint
-from training.captions import EMPTY_SHARE, caption, light_words, medium_words
-from training.latents import VARIANTS, Scene, Scenes
+from training.captions import EMPTY_SHARE, caption, said
+from training.hardware import DTYPE, compiled
+from training.latents import Scene, Scenes
+from training.pictures import MAIN, Variant
 from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
 from training.text import TEXT_WIDTH, tokenize
+from training.vocabulary import LIGHTS, MEDIA, PALETTES
 
-BATCH, CROP = 32, 20  # latents of 20 x 20 cells, 160 px
+BATCH, CROP = 48, 20  # latents of 20 x 20 cells, 160 px
 LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 16  # now and then whole pictures
 LEARNING_RATE, MUON_BOOST, WARM_UP = 1e-3, 2.0, 100
 COOL_SHARE = 0.4  # the last part of the time, in which the rate falls to nothing
 EMA_DECAY = 0.999
 FIRST_SHARDS = 3  # a worker encodes before it starts; the others come while it trains
-PLAIN_SHARE = 0.25  # ordinary denoising, no source
-LEAST_STRENGTH = 0.5  # of the runs that are practised
+PLAIN_SHARE = 0.2  # ordinary denoising, no source
+PHOTOGRAPH_SHARE, LINE_SHARE = 0.45, 0.25  # of the sources
+MAIN_WEIGHT = 1.5
+LEAST_STRENGTH = 0.45  # of the runs that are practised
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 
 
@@ -71,48 +76,51 @@ class Task:
     words: str
 
 
+def weight(variant: Variant) -> float:
+    """How often a variant is the target: the main media most, photographs less, as a scene has three."""
+    if variant.medium in {"photograph", "line_drawing"}:
+        return 0.8
+    return MAIN_WEIGHT if variant.medium in MAIN else 1.0
+
+
 def choose_task(rng: random.Random, scene: Scene) -> Task:
-    """A target variant, its caption, and the variant that stands for the source (itself: ordinary denoising)."""
-    index = {variant: i for i, variant in enumerate(VARIANTS)}
-    line = index["line_drawing", "neutral"]
-    medium = rng.choices(
-        ("photograph", "oil", "watercolour", "pencil", "line_drawing"), (24, 28, 22, 22, 4)
-    )[0]
-    lit = "side" if medium != "line_drawing" and rng.random() < 0.45 else "neutral"
-    target = index[medium, lit]
+    """A target variant, its caption, and the variant that stands for the source (itself: ordinary denoising).
+
+    What differs from the source is always named, what does not now and then: so what a prompt leaves out stays.
+    """
+    count = len(scene.variants)
+    target = rng.choices(range(count), [weight(variant) for variant in scene.variants])[0]
     if rng.random() < EMPTY_SHARE:
         return Task(target, target, "")
-    said_light = (
-        light_words(rng, lit, scene.side)
-        if rng.random() < (0.9 if lit == "side" else 0.25)
-        else None
+    source = target if rng.random() < PLAIN_SHARE else choose_source(rng, scene, target)
+    ours, theirs = scene.variants[target], scene.variants[source]
+    names_medium = ours.medium != theirs.medium or rng.random() < 0.7
+    names_light = ours.light != theirs.light or rng.random() < (0.25, 0.8)[ours.light != "neutral"]
+    names_palette = ours.palette != theirs.palette or rng.random() < (
+        0.15, 0.8,
+    )[ours.palette != "natural"]  # fmt: skip
+    words = caption(
+        rng,
+        medium=said(rng, MEDIA, ours.medium) if names_medium else None,
+        light=said(rng, LIGHTS, ours.light) if names_light else None,
+        palette=said(rng, PALETTES, ours.palette) if names_palette else None,
+        subjects=scene.words,
     )
-    said_medium = (
-        medium_words(rng, medium) if rng.random() < 0.92 or medium == "line_drawing" else None
-    )
-    words = caption(rng, medium=said_medium, light=said_light, subjects=scene.words)
-    if rng.random() < PLAIN_SHARE:
-        return Task(target, target, words)
-    if (
-        said_medium is None
-    ):  # no medium named: keep the source's, but a bare sketch becomes a photograph
-        sources = (
-            [line] if medium == "photograph" and rng.random() < 0.5 else [index[medium, "neutral"]]
-        )
-    elif said_light is None:  # no light named: keep the source's
-        sources = [i for i, (m, light) in enumerate(VARIANTS) if light == lit and m != medium]
-        if line in sources and rng.random() < 0.4:
-            sources = [line]
-        elif rng.random() < 0.6 and medium != "photograph":
-            sources = [index["photograph", lit]]
-    else:
-        sources = [i for i in range(len(VARIANTS)) if i != target]
-        draw = rng.random()
-        if draw < 0.4 and medium != "line_drawing":
-            sources = [line]
-        elif draw < 0.8:
-            sources = [index["photograph", "neutral"]]
-    return Task(rng.choice(sources), target, words)
+    return Task(source, target, words)
+
+
+def choose_source(rng: random.Random, scene: Scene, target: int) -> int:
+    """What people bring: mostly a photograph in plain light, often a line drawing, else any other variant."""
+    brought = {
+        variant.medium: i
+        for i, variant in enumerate(scene.variants)
+        if variant in {Variant("photograph"), Variant("line_drawing")}
+    }
+    draw = rng.random()
+    source = brought["photograph" if draw < PHOTOGRAPH_SHARE else "line_drawing"]
+    if source != target and draw < PHOTOGRAPH_SHARE + LINE_SHARE:
+        return source
+    return rng.choice([i for i in range(len(scene.variants)) if i != target])
 
 
 def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +128,7 @@ def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray
 
     Plain: logit-normal around .6, a third uniform, a few of pure noise, no source. Pairs stand on the way of a
     deterministic run that started at strength s: `(t/(1-t)) / (s/(1-s))` of the source is left at level t; sometimes
-    less, as a good estimate leaves, or a little past the target, where guidance leads. Runs from below .5 are not
+    less, as a good estimate leaves, or a little past the target, where guidance leads. Runs from below .45 are not
     practised, so that low strengths stay faithful.
     """
     count = len(plain)
@@ -200,14 +208,22 @@ class Networks:
         """Squared error of the velocity, one number a sample."""
         with torch.no_grad():
             words = self.text(input_ids=batch.tokens).last_hidden_state
-        x = batch.x.to(torch.bfloat16, memory_format=torch.channels_last)
-        said = step_unet(x, batch.t * 1000, words.bfloat16(), return_dict=False)[0]
+        x = batch.x.to(DTYPE, memory_format=torch.channels_last)
+        said = step_unet(x, batch.t * 1000, words.to(DTYPE), return_dict=False)[0]
         return (said.float() - batch.v).square().mean((1, 2, 3))
 
 
-def train(pictures: Path, run: Path, minutes: float, shards: int) -> None:
+def begin_from(released: Path, networks: Networks) -> None:
+    """Takes up a released UNet's weights; the words are learnt anew."""
+    unet = UNet2DConditionModel.from_pretrained(released / "unet", torch_dtype=torch.float32)
+    networks.unet.load_state_dict(unet.state_dict())
+
+
+def train(pictures: Path, run: Path, minutes: float, *, shards: int, released: Path | None) -> None:
     """Trains until `minutes` in all have passed, saving every four."""
     networks = Networks(run)
+    if released:
+        begin_from(released, networks)
     if (run / "denoiser.pt").exists():
         with torch.no_grad():
             torch._foreach_copy_(networks.parameters, torch.load(run / "denoiser.pt")["masters"])
@@ -220,7 +236,7 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
     scenes = Scenes(pictures, run / "latents", vae, rank=rank, workers=WORKERS)
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
     networks = Networks(run)
-    networks.unet.to(torch.bfloat16, memory_format=torch.channels_last)
+    networks.unet.to(DTYPE, memory_format=torch.channels_last)
     member = Member(
         rank,
         shared,
@@ -242,7 +258,7 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
         if rank == 0:
             with torch.no_grad():
                 torch._foreach_copy_(member.mean, saved["mean"])
-    step_unet = torch.compile(networks.unet, dynamic=False)
+    step_unet = compiled(networks.unet)
     last, saved_at, seen = time.monotonic(), spent, []
     while True:
         if step % 50 == 0:
@@ -297,6 +313,13 @@ if __name__ == "__main__":
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=70)
-    parser.add_argument("--shards", type=int, default=30)
+    parser.add_argument("--shards", type=int, default=60)
+    parser.add_argument("--begin-from", type=Path, help="a released folder to improve")
     options = parser.parse_args()
-    train(options.pictures, options.run, options.minutes, options.shards)
+    train(
+        options.pictures,
+        options.run,
+        options.minutes,
+        shards=options.shards,
+        released=options.begin_from,
+    )

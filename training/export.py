@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,9 +28,10 @@ from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import Normalised, folded
-from training.captions import train_tokenizer
+from training.captions import subjects_of, train_tokenizer
 from training.denoiser import new_unet
 from training.text import new_text_encoder
+from training.vocabulary import NEAR, phrases
 
 GUIDANCE_SCALE = 1.5  # from 2 on side light begins to burn
 COMFORTABLE_PX = 512 * 512
@@ -72,7 +74,7 @@ def write_text_encoder(text: CLIPTextModel, folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def write_index(folder: Path, guidance: float) -> None:
+def write_index(folder: Path, guidance: float, subjects: Sequence[str]) -> None:
     """`model_index.json` in the Stable Diffusion layout, and Underpaint's own defaults beside it."""
     index = {
         "_class_name": "StableDiffusionPipeline",
@@ -88,7 +90,12 @@ def write_index(folder: Path, guidance: float) -> None:
         "vae": ["diffusers", "AutoencoderTiny"],
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
-    own = {"guidance_scale": guidance, "comfortable_px": COMFORTABLE_PX, "min_px": MIN_PX}
+    own = {
+        "guidance_scale": guidance,
+        "comfortable_px": COMFORTABLE_PX,
+        "min_px": MIN_PX,
+        "vocabulary": {"phrases": phrases(subjects), "near": NEAR},
+    }
     (folder / "underpaint.json").write_text(json.dumps(own, indent=2) + "\n")
 
 
@@ -112,7 +119,7 @@ def write_folder(run: Path, folder: Path, *, untrained: bool, guidance: float) -
         steps_offset=1,
     )
     scheduler.save_pretrained(folder / "scheduler")
-    write_index(folder, guidance)
+    write_index(folder, guidance, subjects_of(run / "pictures"))
     for config in folder.glob("*/config.json"):
         forget_where(config)
 

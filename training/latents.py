@@ -12,27 +12,17 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-VARIANTS: tuple[tuple[str, str], ...] = (
-    ("photograph", "neutral"),
-    ("photograph", "side"),
-    ("oil", "neutral"),
-    ("oil", "side"),
-    ("watercolour", "neutral"),
-    ("watercolour", "side"),
-    ("pencil", "neutral"),
-    ("pencil", "side"),
-    ("line_drawing", "neutral"),
-)
-"""What the nine aligned pictures of a scene are, in a shard's order."""
+from training.hardware import DTYPE
+from training.pictures import Variant
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One scene's latents `[9, 16, 32, 32]` float16, the words for what it shows, and the side its light is on."""
+    """One scene's latents `[variants, 16, 32, 32]` float16, what each variant is, and the words for what it shows."""
 
     latents: Tensor
+    variants: tuple[Variant, ...]
     words: tuple[str, ...]
-    side: str
 
 
 class Scenes:
@@ -43,7 +33,7 @@ class Scenes:
     ) -> None:
         self.pictures, self.cache, self.rank, self.workers = pictures, cache, rank, workers
         cache.mkdir(parents=True, exist_ok=True)
-        self.encoder = vae.encoder.to(torch.bfloat16, memory_format=torch.channels_last)
+        self.encoder = vae.encoder.to(DTYPE, memory_format=torch.channels_last)
         self.scenes: list[Scene] = []
         self.known: set[str] = set()
 
@@ -62,7 +52,11 @@ class Scenes:
                 self.known.add(path.name)
                 content = torch.load(path)
                 self.scenes += [
-                    Scene(rows, tuple(entry["words"]), str(entry["side"]).removeprefix("side-"))
+                    Scene(
+                        rows,
+                        tuple(Variant(**variant) for variant in entry["variants"]),
+                        tuple(entry["words"]),
+                    )
                     for rows, entry in zip(content["latents"], content["meta"], strict=True)
                 ]
 
@@ -80,7 +74,7 @@ class Scenes:
     def encode(self, pixels: Tensor) -> Tensor:
         """Latents `[n, 16, h/8, w/8]` float16 of `[n, h, w, 3]` uint8."""
         wanted = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-        wanted = wanted.to(torch.bfloat16, memory_format=torch.channels_last)
+        wanted = wanted.to(DTYPE, memory_format=torch.channels_last)
         return self.encoder(wanted).half()
 
     def any(self, rng: random.Random) -> Scene:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from training.hardware import DTYPE
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan's quintic
 ITERATIONS = 4
 MATCH_ADAM = 0.2  # Liu et al., eq. 4: AdamW's usual root mean square of an update
@@ -19,7 +21,7 @@ MATCH_ADAM = 0.2  # Liu et al., eq. 4: AdamW's usual root mean square of an upda
 def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix of about the same singular vectors and singular values near 1."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
+    x = matrix.to(DTYPE)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

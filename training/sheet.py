@@ -1,6 +1,6 @@
 """Renders a sheet to judge Gesso by: photographs and sketches that it never saw, one column a prompt.
 
-    python -m training.sheet --model DIR --sketches SHARD.npz --out sheet.png
+    python -m training.sheet --model DIR --scenes 900001 900002 --out sheet.png
 
 Columns: source, autoencoder round trip, then one a prompt. The loop is a plain deterministic one, no part of the package.
 """
@@ -21,7 +21,8 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import photographs
-from training.latents import VARIANTS
+from training.hardware import DTYPE
+from training.pictures import Variant, draw
 from training.text import tokenize
 
 PROMPTS = (
@@ -30,6 +31,9 @@ PROMPTS = (
     "oil painting, dramatic side light",
     "watercolour",
     "pencil drawing",
+    "ink drawing",
+    "pastel",
+    "charcoal",
 )
 SHOWN_PX = 320
 
@@ -39,9 +43,7 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self.vae = AutoencoderTiny.from_pretrained(folder / "vae")
-        self.unet = UNet2DConditionModel.from_pretrained(
-            folder / "unet", torch_dtype=torch.bfloat16
-        )
+        self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=DTYPE)
         self.unet.to(memory_format=torch.channels_last)
         self.text = CLIPTextModel.from_pretrained(folder / "text_encoder")
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
@@ -75,19 +77,16 @@ class Model:
     def velocity(self, x: Tensor, t: float, words: Tensor, guidance: float) -> Tensor:
         """The guided velocity; `words` holds the prompts' and then the empty prompts' embeddings."""
         if guidance == 1:
-            return self.unet(x.bfloat16(), t * 1000, words[: len(x)].bfloat16()).sample.float()
-        both = self.unet(x.repeat(2, 1, 1, 1).bfloat16(), t * 1000, words.bfloat16()).sample.float()
+            return self.unet(x.to(DTYPE), t * 1000, words[: len(x)].to(DTYPE)).sample.float()
+        both = self.unet(x.repeat(2, 1, 1, 1).to(DTYPE), t * 1000, words.to(DTYPE)).sample.float()
         said, unsaid = both.chunk(2)
         return unsaid + guidance * (said - unsaid)
 
 
-def sketches(shard: Path, scenes: Sequence[int]) -> list[Tensor]:
-    """Line drawings `[1, 3, 256, 256]`, -1...1, of some scenes of a shard."""
-    pixels = np.load(shard)["pixels"]
-    line = VARIANTS.index(("line_drawing", "neutral"))
-    return [
-        torch.from_numpy(pixels[i, line]).permute(2, 0, 1)[None].float() / 127.5 - 1 for i in scenes
-    ]
+def sketches(seeds: Sequence[int]) -> list[Tensor]:
+    """Line drawings `[1, 3, 256, 256]`, -1...1, of the scenes of some seeds."""
+    drawn = [draw(seed, variants=[Variant("line_drawing")])[0][0][1] for seed in seeds]
+    return [torch.from_numpy(p.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1 for p in drawn]
 
 
 def picture_file(path: Path) -> Tensor:
@@ -119,8 +118,9 @@ def sheet(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=Path("src/underpaint/models/gesso"))
-    parser.add_argument("--sketches", type=Path)
-    parser.add_argument("--scenes", type=int, nargs="*", default=[0, 1])
+    parser.add_argument(
+        "--scenes", type=int, nargs="*", default=[], help="seeds of scenes to sketch"
+    )
     parser.add_argument("--files", type=Path, nargs="*", default=[])
     parser.add_argument("--photographs", nargs="*", default=["astronaut", "coffee", "chelsea"])
     parser.add_argument("--out", type=Path, required=True)
@@ -131,8 +131,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     everything = [picture for name, picture in photographs().items() if name in chosen.photographs]
-    if chosen.sketches:
-        everything += sketches(chosen.sketches, chosen.scenes)
+    everything += sketches(chosen.scenes)
     everything += [picture_file(path) for path in chosen.files]
     settings = {
         "strength": chosen.strength, "guidance": chosen.guidance, "steps": chosen.steps, "seed": chosen.seed

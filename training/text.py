@@ -1,4 +1,4 @@
-"""Teaches Gesso's text encoder on captions alone, before any picture: which medium, which light, which subjects.
+"""Teaches Gesso's text encoder on captions alone, before any picture: which medium, light, palette and subjects.
 
     python -m training.text --pictures DIR --run DIR
 
@@ -17,19 +17,12 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from training.captions import (
-    MAX_TOKENS,
-    MEDIA,
-    caption,
-    light_words,
-    medium_words,
-    subjects_of,
-    train_tokenizer,
-)
+from training.captions import MAX_TOKENS, caption, said, subjects_of, train_tokenizer
+from training.vocabulary import LIGHTS, MEDIA, PALETTES
 
 TEXT_WIDTH = 160
-LIGHTS = ("unsaid", "neutral", "side", "left", "right")
-BATCH, STEPS, LEARNING_RATE = 96, 700, 1e-3
+BATCH, STEPS, LEARNING_RATE = 96, 900, 1e-3
+SILENT = (0.1, 0.4, 0.4)  # how often a caption names no medium, light, palette
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -57,40 +50,34 @@ def tokenize(tokenizer: CLIPTokenizer, words: list[str]) -> Tensor:
     return torch.tensor(ids["input_ids"])
 
 
+KINDS = (MEDIA, LIGHTS, PALETTES)
+
+
 class Lesson:
-    """Captions with what they say: a medium (the last class: none), a light, and the subjects named."""
+    """Captions with what they say: a medium, a light, a palette (the last class of each: none), and the subjects named."""
 
     def __init__(self, subjects: list[str], seed: int) -> None:
         self.subjects, self.rng = subjects, random.Random(seed)
 
-    def draw(self, count: int) -> tuple[list[str], Tensor, Tensor, Tensor]:
-        """`count` captions, media `[n]`, lights `[n]` and subjects `[n, subjects]` in 0 and 1."""
-        captions, media, lights = [], [], []
+    def draw(self, count: int) -> tuple[list[str], Tensor, Tensor]:
+        """`count` captions, classes `[n, 3]` of medium, light and palette, and subjects `[n, subjects]` in 0 and 1."""
+        captions, classes = [], torch.zeros(count, len(KINDS), dtype=torch.long)
         named = torch.zeros(count, len(self.subjects))
-        names = list(MEDIA)
         for i in range(count):
-            medium = self.rng.randrange(len(names) + 1)
-            light = self.rng.randrange(len(LIGHTS))
             shown = self.rng.sample(self.subjects, self.rng.choice((0, 1, 2, 3)))
-            words = caption(
-                self.rng,
-                medium=medium_words(self.rng, names[medium]) if medium < len(names) else None,
-                light=self._light(LIGHTS[light]),
-                subjects=shown,
-            )
+            parts: list[str | None] = []
+            for kind, words in enumerate(KINDS):
+                names = list(words)
+                silent = self.rng.random() < SILENT[kind]
+                at = len(names) if silent else self.rng.randrange(len(names))
+                classes[i, kind] = at
+                parts.append(None if silent else said(self.rng, words, names[at]))
+            medium, light, palette = parts
+            words = caption(self.rng, medium=medium, light=light, palette=palette, subjects=shown)
             for word in shown:
                 named[i, self.subjects.index(word)] = float(word in words)
             captions.append(words)
-            media.append(medium)
-            lights.append(light)
-        return captions, torch.tensor(media), torch.tensor(lights), named
-
-    def _light(self, light: str) -> str | None:
-        if light == "unsaid":
-            return None
-        if light in {"left", "right"}:
-            return light_words(self.rng, "side", light, named=True)
-        return light_words(self.rng, light, "")
+        return captions, classes, named
 
 
 def teach(tokenizer: CLIPTokenizer, subjects: list[str]) -> CLIPTextModel:
@@ -98,31 +85,28 @@ def teach(tokenizer: CLIPTokenizer, subjects: list[str]) -> CLIPTextModel:
     torch.manual_seed(0)
     lesson = Lesson(subjects, seed=0)
     encoder = new_text_encoder(tokenizer)
-    probe = nn.Linear(TEXT_WIDTH, len(MEDIA) + 1 + len(LIGHTS) + len(subjects))
+    sizes = [len(words) + 1 for words in KINDS]
+    probe = nn.Linear(TEXT_WIDTH, sum(sizes) + len(subjects))
     optimizer = torch.optim.AdamW([*encoder.parameters(), *probe.parameters()], LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
-    kinds = (len(MEDIA) + 1, len(LIGHTS), len(subjects))
     for step in range(STEPS):
-        captions, media, lights, named = lesson.draw(BATCH)
+        captions, classes, named = lesson.draw(BATCH)
         hidden = encoder(input_ids=tokenize(tokenizer, captions)).last_hidden_state
-        said_medium, said_light, said_subjects = probe(hidden.mean(1)).split(kinds, 1)
-        loss = (
-            nn.functional.cross_entropy(said_medium, media)
-            + nn.functional.cross_entropy(said_light, lights)
-            + 5 * nn.functional.binary_cross_entropy_with_logits(said_subjects, named)
-        )
+        *answers, subjects_said = probe(hidden.mean(1)).split([*sizes, len(subjects)], 1)
+        loss = 5 * nn.functional.binary_cross_entropy_with_logits(subjects_said, named)
+        for answer, wanted in zip(answers, classes.T, strict=True):
+            loss = loss + nn.functional.cross_entropy(answer, wanted)
         loss.backward()
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         if step % 50 == 49:
             right = [
-                (said.argmax(1) == wanted).float().mean().item()
-                for said, wanted in ((said_medium, media), (said_light, lights))
+                round((answer.argmax(1) == wanted).float().mean().item(), 2)
+                for answer, wanted in zip(answers, classes.T, strict=True)
             ]
             print(
-                f"step {step + 1} loss {loss.item():.3f} medium {right[0]:.2f} light {right[1]:.2f}",
-                flush=True,
+                f"step {step + 1} loss {loss.item():.3f} medium, light, palette {right}", flush=True
             )
     return encoder
 

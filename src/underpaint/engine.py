@@ -23,12 +23,14 @@ from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
 from underpaint.noise import Variation
-from underpaint.planning import Resolved, resolve
+from underpaint.planning import Resolved, needs_spectrum, resolve, sizes
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
 from underpaint.request import Request
 from underpaint.results import Event, Finished, Planned, Result, Step
 from underpaint.samplers import choose
+from underpaint.spectrum import spectrum, surviving
 from underpaint.startup import collector_paused
+from underpaint.survival import Spectrum
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -161,6 +163,27 @@ class Engine:
                     del under_way[event.index]
                     yield Finished(event.index, self._finish(one, event.latents), event.evaluations)
 
+    def spectrum(self, request: Request) -> Spectrum:
+        """The spectrum of its source, as it is encoded for ``request``; empty for one flat colour.
+
+        Raises:
+            PictureError: the source cannot be read.
+        """
+        return self._spectrum(request, pixels.read(request.source))
+
+    def what_survives(self, request: Request) -> "Image.Image":
+        """The source as the model can still make it out where ``request`` starts, without the noise.
+
+        Raises:
+            PictureError: the source cannot be read.
+        """
+        picture = pixels.read(request.source)
+        found = self._spectrum(request, picture)
+        start = self._resolved(request, picture).plan.start
+        frame, latents = self._framed(picture, request)
+        seen = surviving(latents, found, start)
+        return pixels.unframe(self.model.codec.decode(seen), frame, picture)
+
     def _denoised(self, rows: Sequence[Row]) -> list[Tensor]:
         with denormals_flushed():
             return guided(self.model.denoiser)(rows)
@@ -169,12 +192,12 @@ class Engine:
 
     def _prepare(self, asked: Request) -> Iterator[tuple[_UnderWay, Job]]:
         picture = pixels.read(asked.source)
-        resolved = resolve(asked, self.checkpoint, picture.size, notices=picture.notices)
+        resolved = self._resolved(asked, picture)
         request, plan = resolved.request, resolved.plan
         if plan.evaluations == 0:
             frame, latents, prompt, negative = None, torch.empty(0), Prompt(None), None
         else:
-            frame, latents = self._framed(picture, resolved)
+            frame, latents = self._framed(picture, request)
             prompt, said = self._worded(request.prompt)
             negative, also_said = self._worded(request.negative_prompt)
             plan = replace(plan, notices=(*plan.notices, *said, *also_said))
@@ -196,12 +219,34 @@ class Engine:
             )
             yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
 
-    def _framed(self, picture: pixels.Picture, resolved: Resolved) -> tuple[pixels.Frame, Tensor]:
+    def _resolved(self, asked: Request, picture: pixels.Picture) -> Resolved:
+        """What it becomes; the source is encoded for it only where its strength is measured."""
+        return resolve(
+            asked,
+            self.checkpoint,
+            picture.size,
+            notices=picture.notices,
+            spectrum=self._spectrum(asked, picture) if needs_spectrum(asked) else None,
+        )
+
+    def _spectrum(self, asked: Request, picture: pixels.Picture) -> Spectrum:
+        if _is_flat(picture):
+            return Spectrum(())
+        frame, latents = self._framed(picture, asked)
+        across = frame.target.width / frame.work.width
+        return spectrum(
+            latents,
+            cell_px=across * frame.padded.width / latents.shape[-1],
+            recovery=self.checkpoint.defaults.recovery,
+        )
+
+    def _framed(self, picture: pixels.Picture, asked: Request) -> tuple[pixels.Frame, Tensor]:
+        target, work = sizes(asked, self.checkpoint, picture.size)
         tensor, frame = pixels.frame(
             picture,
-            target=resolved.size,
-            fit=resolved.request.fit,
-            work=resolved.working_size,
+            target=target,
+            fit=asked.fit,
+            work=work,
             multiple=self.checkpoint.multiple_px,
             minimum=self.checkpoint.defaults.minimum_px,
         )
@@ -245,8 +290,7 @@ class Engine:
     def foreseen(self, request: Request) -> Recipe:
         """The recipe of the picture that ``request`` asks for, but for what a run finds out."""
         picture = pixels.read(request.source)
-        resolved = resolve(request, self.checkpoint, picture.size, notices=picture.notices)
-        return self._recipe(resolved, picture)
+        return self._recipe(self._resolved(request, picture), picture)
 
     def _recipe(self, resolved: Resolved, picture: pixels.Picture) -> Recipe:
         return Recipe(
@@ -267,6 +311,13 @@ class Engine:
 
 def _announcement(index: int, resolved: Resolved) -> Planned:
     return Planned(index, resolved.request, resolved.plan, resolved.working_size, resolved.size)
+
+
+def _is_flat(picture: pixels.Picture) -> bool:
+    """Whether every visible colour lies within what 8 bits and a JPEG make of one: 2 of 255."""
+    everything = picture.rgb.reshape(-1, 3)
+    seen = everything if picture.alpha is None else everything[picture.alpha.ravel() > 0]
+    return not len(seen) or int((seen.max(axis=0) - seen.min(axis=0)).max()) <= 2
 
 
 def _guidance(request: Request, schedule: Schedule) -> Guidance:

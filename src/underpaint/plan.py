@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from underpaint.errors import Notice
 from underpaint.levels import PICTURE, FlowSchedule, Level, Schedule, Spacing, ladder
+from underpaint.survival import Spectrum, noise_ratio_at
 
 UNHEARD_SIGMA = 2.0**-24  # half a step of float32 at 1: noise below it does not change a latent
 SOURCE_LOST_SHARE = 0.02  # less signal than this at the start and the source hardly shows
@@ -33,9 +34,32 @@ class Plan:
     notices: tuple[Notice, ...] = ()
 
 
-def default_steps(strength: float, *, over_all: int = STEPS_OVER_ALL) -> int:
+def default_steps(start_t: float, *, over_all: int = STEPS_OVER_ALL) -> int:
     """Steps where none are asked for: ``over_all`` of them over the whole of t, at least 4."""
-    return max(4, round(over_all * strength))
+    return max(4, round(over_all * start_t))
+
+
+def starting_point(
+    schedule: Schedule, strength: float, spectrum: Spectrum | None = None
+) -> tuple[Level, float]:
+    """The level to which the source is noised, and the time t at which the network begins.
+
+    Args:
+        schedule: The model's levels.
+        strength: In [0, 1]: the time itself, or with a ``spectrum`` the calibrated strength.
+        spectrum: The source's, not flat.
+
+    At 1 the level is pure noise, although most tables end with a little picture. A calibrated
+    strength just below 1 may also lie beyond such a table; its level is exact all the same, and the
+    network is told the last one.
+    """
+    if spectrum is None or strength in {0, 1}:
+        level = schedule.level(strength)
+        return (Level(0.0, level.sigma) if strength == 1 else level), strength
+    wanted = schedule.at_noise_ratio(noise_ratio_at(spectrum, strength))
+    start_t = schedule.t(wanted)
+    beyond = wanted.noise_ratio > schedule.level(1.0).noise_ratio
+    return (wanted if beyond else schedule.level(start_t)), start_t
 
 
 def intervals(sampler: str, evaluations: int) -> int:
@@ -55,8 +79,9 @@ def make_plan(
     sampler: str = "dpmpp_2m",
     spacing: Spacing = "model",
     prompt: str = "",
+    spectrum: Spectrum | None = None,
 ) -> Plan:
-    """The plan of a run that starts exactly at ``t = strength``.
+    """The plan of a run that starts exactly at ``t = strength``, or at a calibrated strength.
 
     Args:
         schedule: The model's levels.
@@ -67,16 +92,18 @@ def make_plan(
         sampler: Its name; Heun's intervals cost two evaluations.
         spacing: How levels lie between start and end.
         prompt: Only read for notices.
+        spectrum: The source's, not flat, where the strength is on the calibrated scale.
     """
     notices: list[Notice] = []
-    start_t = strength
-    first = schedule.level(start_t)
-    if first.sigma < UNHEARD_SIGMA:
+    start, start_t = starting_point(schedule, strength, spectrum)
+    if start.sigma < UNHEARD_SIGMA:
         return Plan(PICTURE, (), 0, _nothing_runs(strength))
     last_usable_t = _last_usable_t(schedule)
     if start_t > last_usable_t:
         start_t = last_usable_t
-        first = schedule.level(start_t)
+        start = (
+            Level(0.0, schedule.level(start_t).sigma) if strength == 1 else schedule.level(start_t)
+        )
         notices.append(
             Notice(
                 "start-clamped",
@@ -85,7 +112,6 @@ def make_plan(
             )
         )
     levels = (*ladder(schedule, start_t, intervals(sampler, steps), spacing), PICTURE)
-    start = Level(0.0, first.sigma) if strength == 1 else first
     notices += _warnings(schedule, strength, start, levels, prompt)
     return Plan(start, levels, steps, tuple(notices))
 

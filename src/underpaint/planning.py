@@ -8,8 +8,10 @@ from typing import Literal, get_args
 from underpaint.errors import Notice, RequestError
 from underpaint.geometry import Size, fit_box, working_size
 from underpaint.models.catalog import Checkpoint
-from underpaint.plan import Plan, default_steps, make_plan
+from underpaint.peers import copied_steps
+from underpaint.plan import Plan, default_steps, make_plan, starting_point
 from underpaint.request import Request
+from underpaint.survival import Spectrum
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -33,8 +35,45 @@ class Resolved:
     working_size: Size
 
 
+def seeded(asked: Request) -> Request:
+    """The request with its seed drawn, where it names none."""
+    return asked if asked.seed is not None else asked.model_copy(update={"seed": draw_seed()})
+
+
+def needs_spectrum(asked: Request) -> bool:
+    """Whether its plan cannot be made without the source's spectrum."""
+    return asked.strength_scale == "calibrated" and 0 < asked.strength < 1
+
+
+def settle(asked: Request, checkpoint: Checkpoint) -> Request:
+    """The request with every None resolved but the steps, which the plan decides.
+
+    Raises:
+        RequestError: the request asks for another model.
+    """
+    own = checkpoint.defaults
+    turns_to = draw_seed() if asked.variation and asked.variation_seed is None else None
+    return asked.model_copy(
+        update={
+            "model": _model_of(asked, checkpoint),
+            "guidance_scale": (
+                own.guidance_scale if asked.guidance_scale is None else asked.guidance_scale
+            ),
+            "sampler": asked.sampler or own.sampler,
+            "spacing": asked.spacing or "model",
+            "seed": seeded(asked).seed,
+            "variation_seed": asked.variation_seed if turns_to is None else turns_to,
+        }
+    )
+
+
 def resolve(
-    asked: Request, checkpoint: Checkpoint, picture: Size, *, notices: Sequence[Notice] = ()
+    asked: Request,
+    checkpoint: Checkpoint,
+    picture: Size,
+    *,
+    notices: Sequence[Notice] = (),
+    spectrum: Spectrum | None = None,
 ) -> Resolved:
     """What ``asked`` becomes for a picture of that size.
 
@@ -43,42 +82,79 @@ def resolve(
         checkpoint: The model that will render it.
         picture: The source's own size.
         notices: What was noticed while the source was read; they join the plan's.
+        spectrum: The source's; only asked for where ``needs_spectrum`` says so.
 
     Raises:
-        RequestError: the request asks for another model.
+        RequestError: the request asks for another model, or its spectrum is missing.
     """
-    own = checkpoint.defaults
-    sampler = asked.sampler or own.sampler
-    spacing = asked.spacing or "model"
+    own, request = checkpoint.defaults, settle(asked, checkpoint)
+    scale, said = _scale(asked, spectrum)
+    steps, copied = _steps(request, checkpoint, scale)
     plan = make_plan(
         checkpoint.schedule,
         strength=asked.strength,
-        steps=asked.steps or default_steps(asked.strength, over_all=own.steps_over_all),
-        sampler=sampler,
-        spacing=spacing,
+        steps=steps,
+        sampler=request.sampler or own.sampler,
+        spacing=request.spacing or "model",
         prompt=asked.prompt,
+        spectrum=scale,
     )
-    request = asked.model_copy(
-        update={
-            "model": _model_of(asked, checkpoint),
-            "steps": plan.evaluations or asked.steps,
-            "guidance_scale": (
-                own.guidance_scale if asked.guidance_scale is None else asked.guidance_scale
-            ),
-            "sampler": sampler,
-            "spacing": spacing,
-            "seed": draw_seed() if asked.seed is None else asked.seed,
-            "variation_seed": (
-                draw_seed()
-                if asked.variation and asked.variation_seed is None
-                else asked.variation_seed
-            ),
-        }
-    )
-    size = asked.size or picture
-    work = _working_size(asked, checkpoint, size) if plan.evaluations else size
-    everything = (*plan.notices, *notices, *_size_notices(size, work))
+    if asked.steps_like is None:  # else the count is made again from what was asked
+        request = request.model_copy(update={"steps": plan.evaluations or asked.steps})
+    size, work = sizes(asked, checkpoint, picture)
+    if not plan.evaluations:
+        work = size
+    known = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
+    everything = (*plan.notices, *said, *copied, *known, *notices, *_size_notices(size, work))
     return Resolved(request, replace(plan, notices=everything), size, work)
+
+
+def sizes(asked: Request, checkpoint: Checkpoint, picture: Size) -> tuple[Size, Size]:
+    """The result's size, and the size that a run is rendered at."""
+    size = asked.size or picture
+    return size, _working_size(asked, checkpoint, size)
+
+
+def _scale(asked: Request, spectrum: Spectrum | None) -> tuple[Spectrum | None, tuple[Notice, ...]]:
+    """The spectrum that makes the scale, None for the schedule's own; and what to say about it."""
+    if not needs_spectrum(asked):
+        return None, ()
+    if spectrum is None:
+        raise RequestError(
+            "a calibrated strength is measured on the source, whose spectrum is missing; take it "
+            "from Engine.spectrum"
+        )
+    return (None, (NO_STRUCTURE,)) if spectrum.is_flat else (spectrum, ())
+
+
+NO_STRUCTURE = Notice(
+    "no-structure",
+    "the source is one flat colour, so there are no shapes that could survive; its strength is "
+    "taken on the model's own schedule",
+)
+
+
+def _steps(
+    request: Request, checkpoint: Checkpoint, scale: Spectrum | None
+) -> tuple[int, tuple[Notice, ...]]:
+    if request.steps is None and request.steps_like is not None:
+        raise RequestError(
+            f"steps_like copies what {request.steps_like} makes of a number of steps, and none is "
+            "given; give steps as well"
+        )
+    if request.steps is None:
+        _, start_t = starting_point(checkpoint.schedule, request.strength, scale)
+        return default_steps(start_t, over_all=checkpoint.defaults.steps_over_all), ()
+    if request.steps_like is None or request.strength == 0:
+        return request.steps, ()
+    count, notice = copied_steps(
+        request.steps_like,
+        steps=request.steps,
+        strength=request.strength,
+        sampler=request.sampler or checkpoint.defaults.sampler,
+        schedule=checkpoint.schedule,
+    )
+    return count, (notice,)
 
 
 def draw_seed() -> int:

@@ -174,6 +174,7 @@ class Recipe:
             "Model hash": self.model.sha256[:10],
             "Model": self.model.name,
             "Denoising strength": asked.strength,
+            "Strength scale": None if asked.strength_scale == "schedule" else asked.strength_scale,
             "Version": f"underpaint {self.build.underpaint}",
         }
         written = {key: str(value) for key, value in settings.items() if value is not None}

@@ -5,7 +5,8 @@ from pathlib import Path
 from underpaint.engine import Engine
 from underpaint.geometry import Fit, Size
 from underpaint.levels import Spacing
-from underpaint.request import Request, SamplerName, WorkSize
+from underpaint.peers import Peer
+from underpaint.request import Request, SamplerName, StrengthScale, WorkSize
 from underpaint.results import Result
 
 
@@ -14,7 +15,9 @@ def render(
     prompt: str,
     *,
     strength: float | None = None,
+    strength_scale: StrengthScale | None = None,
     steps: int | None = None,
+    steps_like: Peer | None = None,
     guidance_scale: float | None = None,
     guidance_interval: tuple[float, float] | None = None,
     guidance_rescale: float | None = None,
@@ -40,7 +43,9 @@ def render(
         source: A path, a file's bytes, a PIL image or a uint8 array [H, W], [H, W, 3] or [H, W, 4].
         prompt: What the result should look like.
         strength: Where the run starts, 0 (the source itself) to 1 (the source is ignored).
+        strength_scale: ``schedule``, the model's own time, or ``calibrated``, the same on every model.
         steps: Network evaluations that run.
+        steps_like: Run as many as ``diffusers``, ``a1111`` or ``comfyui`` makes of steps and strength.
         guidance_scale: Classifier-free guidance; 1 is none.
         guidance_interval: The part of t in which guidance acts.
         guidance_rescale: Pulls the contrast of guided predictions back, 0 to 1.
@@ -63,7 +68,9 @@ def render(
     """
     options = {
         "strength": strength,
+        "strength_scale": strength_scale,
         "steps": steps,
+        "steps_like": steps_like,
         "guidance_scale": guidance_scale,
         "guidance_interval": guidance_interval,
         "guidance_rescale": guidance_rescale,

@@ -20,10 +20,12 @@ from pydantic import (
 from underpaint.errors import RequestError
 from underpaint.geometry import LONGEST_SIDE_PX, Fit, Size, parse_size
 from underpaint.levels import Spacing
+from underpaint.peers import PEERS, Peer
 
 SamplerName = Literal[
     "euler", "heun", "dpmpp_2m", "dpmpp_2m_sde", "euler_ancestral", "unipc", "ddim", "lcm"
 ]
+StrengthScale = Literal["schedule", "calibrated"]
 SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
 MAX_PROMPT = 32_000  # characters; what OpenAI's image API accepts too
 MAX_SEED = 2**53  # exclusive; every JSON reader keeps integers below it exact
@@ -87,8 +89,18 @@ class Request(BaseModel):
         le=1,
         description="The time t in [0, 1] at which the run starts: 0 returns the source, 1 ignores it.",
     )
+    strength_scale: StrengthScale = Field(
+        default="schedule",
+        description="What strength counts: schedule, the model's own time; or calibrated, the share "
+        "of the source's sizes of shape that is lost, which means the same on every model.",
+    )
     steps: Whole | None = Field(
         default=None, ge=1, le=1000, description="Network evaluations that run, 1 to 1000."
+    )
+    steps_like: Peer | None = Field(
+        default=None,
+        description="Run as many evaluations as this tool makes of steps and strength: diffusers, "
+        "a1111 or comfyui.",
     )
     guidance_scale: float | None = Field(
         default=None,
@@ -214,6 +226,8 @@ class Request(BaseModel):
 _ALLOWED = {
     "strength": "must lie in [0, 1]; 0 returns the source, 1.0 ignores it",
     "steps": "must be a whole number from 1 to 1000",
+    "strength_scale": f"must be one of {', '.join(get_args(StrengthScale))}",
+    "steps_like": f"must be one of {', '.join(PEERS)}",
     "guidance_scale": "must lie in [0, 100]; 1 is no guidance",
     "guidance_rescale": "must lie in [0, 1]",
     "eta": "must lie in [0, 1]",

@@ -72,12 +72,13 @@ def _recipe_lines(recipe: Recipe) -> dict[str, object]:
     asked, start, build = recipe.request, recipe.plan.start, recipe.build
     low, high = asked.guidance_interval
     where = "" if (low, high) == (0, 1) else f" for t in {low:g}:{high:g}"
+    scale = "" if asked.strength_scale == "schedule" else f" ({asked.strength_scale})"
     lines: dict[str, object] = {
         "source": f"{recipe.source.name or 'no name'}, "
         f"{recipe.source.width}x{recipe.source.height}, SHA-256 {recipe.source.sha256}",
         "prompt": asked.prompt,
         "negative prompt": asked.negative_prompt,
-        "strength": f"{asked.strength:g}: starts at alpha {start.alpha:.4f}, sigma "
+        "strength": f"{asked.strength:g}{scale}: starts at alpha {start.alpha:.4f}, sigma "
         f"{start.sigma:.4f}, {start.signal_share:.1%} of the source's signal",
         "steps": recipe.plan.evaluations,
         "sampler": f"{asked.sampler}, spacing {asked.spacing}",

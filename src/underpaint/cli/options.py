@@ -13,8 +13,9 @@ from underpaint.cli.reporting import is_terminal
 from underpaint.errors import PictureError, RequestError
 from underpaint.geometry import Fit
 from underpaint.levels import Spacing
+from underpaint.peers import Peer
 from underpaint.planning import Precision
-from underpaint.request import Request, SamplerName
+from underpaint.request import Request, SamplerName, StrengthScale
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -56,9 +57,13 @@ class Wish:
     source: SourceArgument
     prompt: Annotated[str, typer.Argument(help=_words("prompt"), metavar="PROMPT")]
     strength: Annotated[float, _option("strength", "--strength", "-s")] = _default("strength")
+    strength_scale: Annotated[  # a constant
+        StrengthScale, _option("strength_scale", "--strength-scale")
+    ] = _default("strength_scale")  # noqa: RUF009
     steps: Annotated[
         int | None, _option("steps", "--steps", "-n", add=" Default: 20 x strength, at least 4.")
     ] = None
+    steps_like: Annotated[Peer | None, _option("steps_like", "--steps-like")] = None
     guidance_scale: Annotated[
         float | None,
         _option("guidance_scale", "--guidance-scale", "-g", add=" Default: the model's own."),
@@ -161,7 +166,9 @@ def command_with(
     shared = {field.name: field for field in fields(Wish) if field.name not in without | set(owned)}
 
     def command(**typed: Any) -> None:
-        given = {"source": "", "prompt": ""} | {name: typed[name] for name in shared}
+        given: dict[str, Any] = {"source": "", "prompt": ""} | {
+            name: typed[name] for name in shared
+        }
         wish = Wish(**given)
         act(wish, own(**{name: typed[name] for name in owned}))
 

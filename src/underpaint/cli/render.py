@@ -18,7 +18,7 @@ from underpaint.cli.reporting import (
 )
 from underpaint.errors import Notice
 from underpaint.models import catalog
-from underpaint.planning import resolve
+from underpaint.planning import needs_spectrum, resolve, seeded
 from underpaint.results import Finished, Result
 
 
@@ -27,23 +27,26 @@ def render(wish: Wish) -> None:
 
     The composition stays, style and materials change: --strength says how far.
     """
-    asked = wish.request()
+    asked = seeded(wish.request())
     checkpoint = catalog.find(wish.model)
     picture = read_source(wish.source)
-    resolved = resolve(asked, checkpoint, picture.size, notices=picture.notices)
+    foreseen: tuple[Notice, ...] = ()  # a calibrated strength is planned once the source is encoded
+    if not needs_spectrum(asked):
+        resolved = resolve(asked, checkpoint, picture.size, notices=picture.notices)
+        foreseen = resolved.plan.notices
     places = destinations(
         wish.output,
         source=wish.source,
-        seed=resolved.request.seed or 0,
+        seed=asked.seed or 0,
         count=asked.count,
         overwrite=wish.overwrite,
         as_json=wish.json,
     )
     speaks = not (wish.json or wish.quiet)
     if speaks:
-        show_notices(resolved.plan.notices)
-    said = set(resolved.plan.notices)
-    request = resolved.request.model_copy(update={"source": picture})
+        show_notices(foreseen)
+    said = set(foreseen)
+    request = asked.model_copy(update={"source": picture})
     begun = time.perf_counter()
     with progress(quiet=wish.quiet) as meter:
         meter.begin("loading the model", 0)

@@ -47,6 +47,7 @@ def facts_of(made: "Recipe | Resolved") -> dict[str, Any]:
         "working_size": str(made.working_size),
         "seed": request.seed,
         "strength": request.strength,
+        "strength_scale": request.strength_scale,
         "steps": plan.evaluations,
         "evaluations": plan.evaluations,
         "start": asdict(plan.start),

@@ -49,10 +49,8 @@ def delta_e_2000(a: Floats, b: Floats) -> Floats:
     a_1, a_2 = g * a_1, g * a_2
     c_1, c_2 = _length(a_1, b_1), _length(a_2, b_2)
     h_1, h_2 = np.arctan2(b_1, a_1), np.arctan2(b_2, a_2)
-    grey = c_1 * c_2 == 0
-    turn = np.where(grey, 0, _wrapped(h_2 - h_1))
-    # Equation 14: the mean hue lies on the shorter arc; of a grey's, the other's hue remains.
-    hue: Floats = np.where(grey, h_1 * (c_1 > 0) + h_2 * (c_2 > 0), h_1 + turn / 2)
+    turn = _wrapped(h_2 - h_1)
+    hue = h_1 + turn / 2  # on the shorter arc; a grey has none, and nothing below asks for it then
     mean_l, mean_c = (l_1 + l_2) / 2, (c_1 + c_2) / 2
     lightness = (l_2 - l_1) / _lightness_scale(mean_l)
     chroma_step = (c_2 - c_1) / (1 + 0.045 * mean_c)

@@ -74,10 +74,9 @@ def _ridges(steepness: Floats, across: Floats, down: Floats, inner: Places) -> M
     """
     width = steepness.shape[1]
     flat, x, y = steepness.ravel(), across.ravel()[inner], down.ravel()[inner]
-    lies = np.abs(x) >= np.abs(y)
-    straight: Places = np.where(lies, 1, width)
-    falls: Places = np.where(x * y >= 0, width + 1, width - 1)
-    diagonal: Places = np.where(lies & (x * y < 0), -falls, falls)
+    lies, falls = np.abs(x) >= np.abs(y), x * y >= 0
+    straight = np.where(lies, 1, width)
+    diagonal = (width - 1 + 2 * falls) * (1 - 2 * (lies & ~falls))
     slant = np.minimum(np.abs(x), np.abs(y)) / np.maximum(np.abs(x), np.abs(y))
     highest = np.ones(len(inner), dtype=np.bool_)
     for sign in (1, -1):

@@ -6,17 +6,21 @@ ever loaded, so a ``model_index.json`` cannot name code to run.
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from underpaint.errors import ModelError
 from underpaint.levels import Schedule, read_schedule
 from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, SamplerName
+from underpaint.survival import LEARNED, Recovery
+from underpaint.vocabulary import Vocabulary
 
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
@@ -41,6 +45,8 @@ class Defaults:
         sampler: The sampler's name.
         comfortable_area: The picture area, in pixels, up to which the model works well.
         minimum_px: The shortest side that it works at.
+        vocabulary: The words it was taught; None for models that read anything.
+        recovery: How well it makes out what noise covers.
     """
 
     steps_over_all: int = STEPS_OVER_ALL
@@ -48,6 +54,8 @@ class Defaults:
     sampler: SamplerName = "dpmpp_2m"
     comfortable_area: int = 512 * 512  # what SD 1.x was trained at
     minimum_px: int = 64
+    vocabulary: Vocabulary | None = None
+    recovery: Recovery = LEARNED
 
 
 @dataclass(frozen=True)
@@ -190,7 +198,38 @@ def _defaults(folder: Path) -> Defaults:
             "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "
             f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px, min_px and steps_over_all"
         )
-    return Defaults(steps, float(scale), sampler, area, side)
+    return Defaults(steps, float(scale), sampler, area, side, _vocabulary(said), _recovery(said))
+
+
+def _recovery(said: Mapping[str, Any]) -> Recovery:
+    match said.get("recovery"):
+        case None:
+            return LEARNED
+        case {"beta": int() | float() as beta, "p": int() | float() as p} if (
+            0 < beta < math.inf and 0 < p < math.inf
+        ):
+            return Recovery(float(beta), float(p))
+        case _:
+            raise ModelError(
+                "the recovery in the checkpoint's underpaint.json must hold beta and p, both above 0"
+            )
+
+
+def _vocabulary(said: Mapping[str, Any]) -> Vocabulary | None:
+    match said.get("vocabulary"):
+        case None:
+            return None
+        case {"phrases": [*phrases], "near": {**near}} if all(
+            isinstance(text, str) for text in (*phrases, *near, *near.values())
+        ):
+            return Vocabulary(
+                tuple(cast("list[str]", phrases)), MappingProxyType(cast("dict[str, str]", near))
+            )
+        case _:
+            raise ModelError(
+                "the vocabulary in the checkpoint's underpaint.json must hold phrases, a list of "
+                "texts, and near, an object of texts"
+            )
 
 
 def read_json(path: Path) -> dict[str, Any]:

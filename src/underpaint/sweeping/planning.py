@@ -9,7 +9,7 @@ from typing import Any, cast
 from underpaint import pixels
 from underpaint.errors import Notice, OutputError
 from underpaint.models.catalog import Checkpoint
-from underpaint.planning import draw_seed, resolve
+from underpaint.planning import draw_seed, needs_spectrum, resolve, settle
 from underpaint.request import Request
 from underpaint.sweeping.axes import Axis, check_count
 from underpaint.sweeping.commands import render_command
@@ -132,6 +132,9 @@ def _resolved(
     grid: Grid, picture: pixels.Picture, checkpoint: Checkpoint, notices: dict[str, list[Notice]]
 ) -> Iterator[Cell]:
     for cell in grid.cells():
+        if needs_spectrum(cell.request):  # planned once the source is encoded
+            yield replace(cell, request=settle(cell.request, checkpoint))
+            continue
         resolved = resolve(cell.request, checkpoint, picture.size, notices=picture.notices)
         for notice in resolved.plan.notices:
             notices.setdefault(notice.code, []).append(notice)

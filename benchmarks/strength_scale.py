@@ -1,0 +1,268 @@
+"""Does a strength mean the same for every source? Measured change against strength, on four scales.
+
+    python -m benchmarks.strength_scale --out FOLDER [--model gesso] [--write]
+
+Renders every source at 20 levels and with two step counts, fits the recovery's beta and p on half
+of the sources, and tests on the others. Writes FOLDER/renders.json, from which a second call fits
+anew without rendering, and FOLDER/strength-scale.png; ``--write`` puts beta and p into the model's
+underpaint.json.
+
+Change is 1 − multi-scale SSIM between the source and the result. A scale is good where one straight
+line tells the change from the strength (R², pooled over sources and step counts), where sources lie
+close together at one strength, and where the step count does not matter.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.sources import Source, sources
+from underpaint import Engine, Request
+from underpaint.levels import FlowSchedule, Schedule
+from underpaint.models import catalog
+from underpaint.plan import starting_point
+from underpaint.survival import Octave, Recovery, Spectrum
+
+Floats = NDArray[np.float64]
+
+SIDE_PX = 192  # five scales of SSIM fit
+STRENGTHS = [i / 20 for i in range(1, 21)]
+STEP_COUNTS = (4, 12)
+PROMPT, SEED = "oil painting", 7
+BETAS = np.geomspace(0.25, 256, 41)
+POWERS = np.linspace(0.2, 1.6, 57)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What became of one source with one number of steps: the change at each level."""
+
+    source: str
+    held_out: bool
+    steps: int
+    spectrum: Spectrum
+    times: tuple[float, ...]
+    changes: tuple[float, ...]
+
+    def change_at(self, time: float) -> float:
+        """Between the levels that were rendered the change is interpolated in t."""
+        return float(np.interp(time, self.times, self.changes))
+
+
+Scale = Callable[[float, Curve], float]  # a strength and a curve to the time the run starts at
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--sources", type=int, default=None, help="only so many, for a trial")
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = catalog.find(asked.model)
+    curves = curves_of(asked.model, asked.out / "renders.json", asked.sources)
+    fitted = fit([curve for curve in curves if not curve.held_out])
+    tested = [curve for curve in curves if curve.held_out]
+    if not tested:
+        print("so few sources that none is held out: what follows is measured on what was fitted")
+        tested = curves
+    print(f"measured on: {', '.join(dict.fromkeys(curve.source for curve in tested))}")
+    print(f"fitted on the others: beta {fitted.beta:.3g}, p {fitted.p:.3g}")
+    scales = all_scales(checkpoint.schedule, fitted)
+    print_table({name: measured(scale, tested) for name, scale in scales.items()})
+    from benchmarks.scale_plot import draw_panels
+
+    panels = {
+        name: [
+            (curve.source, STRENGTHS, [curve.change_at(scale(s, curve)) for s in STRENGTHS])
+            for curve in tested
+        ]
+        for name, scale in scales.items()
+    }
+    draw_panels(panels).save(asked.out / "strength-scale.png")
+    if asked.write:
+        write_constants(checkpoint.folder / "underpaint.json", fitted)
+
+
+# --- rendering ------------------------------------------------------------------------------------
+
+
+def curves_of(model: str | None, cache: Path, most: int | None) -> list[Curve]:
+    """The curves of all sources; those of this very model that were rendered before are read."""
+    engine = Engine(model)
+    known: dict[str, Any] = json.loads(cache.read_text()) if cache.exists() else {}
+    if known.get("model") != engine.checkpoint.sha256:
+        known = {"model": engine.checkpoint.sha256, "curves": {}}
+    curves: list[Curve] = []
+    for source, held_out in _halved(sources()[:most]):
+        if source.name not in known["curves"]:
+            known["curves"][source.name] = _rendered(engine, source)
+            cache.write_text(json.dumps(known))
+            print(f"{source.name}: rendered", flush=True)
+        curves += _read(source.name, held_out, known["curves"][source.name])
+    return curves
+
+
+def _halved(everything: Sequence[Source]) -> Iterator[tuple[Source, bool]]:
+    seen: dict[str, int] = {}
+    for source in everything:
+        seen[source.kind] = seen.get(source.kind, 0) + 1
+        yield source, seen[source.kind] % 2 == 0
+
+
+def _rendered(engine: Engine, source: Source) -> dict[str, Any]:
+    picture = source.square(SIDE_PX)
+    common: dict[str, Any] = {"source": picture, "prompt": PROMPT, "seed": SEED}
+    spectrum = engine.spectrum(Request(**common))
+    changes = {
+        str(steps): [
+            _change(engine, Request(**common, strength=s, strength_scale="calibrated", steps=steps))
+            for s in STRENGTHS
+        ]
+        for steps in STEP_COUNTS
+    }
+    schedule = engine.checkpoint.schedule
+    times = [starting_point(schedule, s, spectrum)[1] for s in STRENGTHS]
+    return {
+        "octaves": [asdict(octave) for octave in spectrum.octaves],
+        "times": times,
+        "changes": changes,
+    }
+
+
+def _change(engine: Engine, request: Request) -> float:
+    found = engine.render(request).fidelity
+    return 1 - (found.structure if found else 0.0)
+
+
+def _read(name: str, held_out: bool, said: dict[str, Any]) -> list[Curve]:  # noqa: FBT001
+    spectrum = Spectrum(tuple(Octave(**octave) for octave in said["octaves"]))
+    times = (0.0, *said["times"])
+    return [
+        Curve(name, held_out, int(steps), spectrum, times, (0.0, *changes))
+        for steps, changes in said["changes"].items()
+    ]
+
+
+# --- the scales -----------------------------------------------------------------------------------
+
+
+def all_scales(schedule: Schedule, fitted: Recovery) -> dict[str, Scale]:
+    return {
+        "calibrated, fitted": partial(calibrated_time, schedule, fitted),
+        "calibrated, 8 and 0.7": partial(calibrated_time, schedule, Recovery(8.0, 0.7)),
+        "calibrated, Wiener": partial(calibrated_time, schedule, Recovery(1.0, 1.0)),
+        "schedule": lambda strength, _curve: strength,
+        "diffusers": lambda strength, curve: diffusers_time(schedule, strength, curve.steps),
+        "A1111": lambda strength, curve: a1111_time(strength, curve.steps),
+    }
+
+
+def calibrated_time(schedule: Schedule, recovery: Recovery, strength: float, curve: Curve) -> float:
+    spectrum = Spectrum(curve.spectrum.octaves, recovery=recovery)
+    return starting_point(schedule, strength, spectrum)[1]
+
+
+def diffusers_time(schedule: Schedule, strength: float, steps: int) -> float:
+    """Where its img2img pipelines begin, as a time: a whole number of steps of the whole schedule."""
+    if isinstance(schedule, FlowSchedule):
+        return (steps - int(max(steps - min(steps * strength, steps), 0))) / steps
+    return min(int(steps * strength), steps) / steps
+
+
+def a1111_time(strength: float, steps: int) -> float:
+    """Where it begins: entry t_enc, from the end, of as many times from 1 to 0 as there are steps."""
+    return int(min(strength, 0.999) * steps) / (steps - 1)
+
+
+# --- fitting and measuring ------------------------------------------------------------------------
+
+
+def fit(curves: Sequence[Curve]) -> Recovery:
+    """The beta and p whose strengths tell the change best, by one straight line for all curves.
+
+    A grid, because it is quick, has no starting point and cannot stick. What is fitted is strength
+    against change at the levels that were rendered.
+    """
+    changes = np.concatenate([curve.changes[1:] for curve in curves])
+    ratios = np.concatenate([_log_ratios(curve) for curve in curves])
+    places = np.repeat(np.arange(len(curves)), [len(curve.times) - 1 for curve in curves])
+    most = max(len(curve.spectrum.octaves) for curve in curves)
+    energies = np.full((len(curves), most), np.nan)
+    for row, curve in zip(energies, curves, strict=True):
+        row[: len(curve.spectrum.octaves)] = [o.energy for o in curve.spectrum.octaves if o.counts]
+    snr = np.log(energies[places]) - 2 * ratios[:, None]
+    best = max(
+        (_r_squared(_strengths(snr, beta, p), changes), float(beta), float(p))
+        for beta in BETAS
+        for p in POWERS
+    )
+    return Recovery(best[1], best[2])
+
+
+def _log_ratios(curve: Curve) -> Floats:
+    """log(sigma / alpha) of each rendered level, found again from the strengths they were made for."""
+    from underpaint.survival import noise_ratio_at
+
+    return np.array([min(np.log(noise_ratio_at(curve.spectrum, s) + 1e-30), 60) for s in STRENGTHS])
+
+
+def _strengths(snr: Floats, beta: float, p: float) -> Floats:
+    log_q = p * (np.log(beta) + snr)
+    return np.asarray(1 - np.nanmean(1 / (1 + np.exp(-np.clip(log_q, -700, 700))), axis=1))
+
+
+def _r_squared(x: Floats, y: Floats) -> float:
+    return float(np.corrcoef(x, y)[0, 1] ** 2)
+
+
+def measured(scale: Scale, curves: Sequence[Curve]) -> dict[str, float]:
+    names, counts = sorted({c.source for c in curves}), sorted({c.steps for c in curves})
+    table = np.zeros((len(names), len(counts), len(STRENGTHS)))
+    for curve in curves:
+        row = table[names.index(curve.source), counts.index(curve.steps)]
+        row[:] = [curve.change_at(scale(s, curve)) for s in STRENGTHS]
+    strengths = np.broadcast_to(STRENGTHS, table.shape)
+    pooled = _r_squared(strengths.ravel(), table.ravel())
+    return {
+        "R2": pooled,
+        "rank": _r_squared_of_ranks(strengths.ravel(), table.ravel()),
+        "sources": float(table.std(axis=0).mean()),
+        "steps": float(table.std(axis=1).mean()),
+    }
+
+
+def _r_squared_of_ranks(x: Floats, y: Floats) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(x, y).statistic)
+
+
+def print_table(rows: dict[str, dict[str, float]]) -> None:
+    print(
+        f"{'scale':24s} {'pooled R2':>10s} {'rank corr.':>10s} {'sources ±':>10s} {'steps ±':>10s}"
+    )
+    for name, row in rows.items():
+        print(
+            f"{name:24s} {row['R2']:10.3f} {row['rank']:10.3f} {row['sources']:10.3f} "
+            f"{row['steps']:10.3f}"
+        )
+
+
+def write_constants(place: Path, fitted: Recovery) -> None:
+    said = json.loads(place.read_text())
+    said["recovery"] = {"beta": round(fitted.beta, 3), "p": round(fitted.p, 3)}
+    place.write_text(json.dumps(said, indent=2) + "\n")
+    print(f"wrote beta and p into {place}")
+
+
+if __name__ == "__main__":
+    main()

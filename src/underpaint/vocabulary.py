@@ -1,0 +1,79 @@
+"""The words that a small model was taught, and what to say where a prompt uses others."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from types import MappingProxyType
+
+from underpaint.errors import Notice
+
+LITTLE_WORDS = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "as",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "with",
+        "without",
+        "very",
+        "style",
+    ]
+)
+MOST_NAMED = 4  # unknown words in one notice; a pasted prompt of a large model holds dozens
+LIKENESS = 0.75  # of two spellings, difflib's ratio; below it the nearest word is a stranger
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model of few words knows; large models have none.
+
+    Attributes:
+        phrases: What may be said, the most useful first, such as ``"oil painting"``.
+        near: Words that were not taught, and the phrase that comes nearest in meaning.
+    """
+
+    phrases: tuple[str, ...]
+    near: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every single word of the phrases."""
+        return frozenset(_WORD.findall(" ".join(self.phrases).lower()))
+
+    def notices(self, prompt: str) -> tuple[Notice, ...]:
+        """One notice about the words of ``prompt`` that were not taught, or none."""
+        said = dict.fromkeys(_WORD.findall(prompt.lower()))
+        unknown = [word for word in said if word not in self.words | LITTLE_WORDS]
+        if not unknown:
+            return ()
+        named = "; ".join(self._about(word) for word in unknown[:MOST_NAMED])
+        more = len(unknown) - MOST_NAMED
+        rest = f"; and {more} more" if more > 0 else ""
+        message = (
+            f"this model was not taught some words of the prompt, which will change little: "
+            f"{named}{rest}"
+        )
+        return (Notice("unknown-word", message),)
+
+    def _about(self, word: str) -> str:
+        near = self.near.get(word)
+        close = [near] if near else get_close_matches(word, sorted(self.words), 2, LIKENESS)
+        advice = f"nearest known: {', '.join(close)}" if close else "nothing near it is known"
+        return f"{word!r} ({advice})"
