@@ -66,7 +66,7 @@ def continued(
         RequestError: a value is out of bounds.
     """
     kept = recipe.request.model_dump() | {"source": result, "model": None, "size": None}
-    kept |= {"steps": None, "variation": 0.0, "variation_seed": None}
+    kept |= {"steps": None, "steps_like": None, "variation": 0.0, "variation_seed": None}
     if prompt is not None:
         kept["prompt"] = prompt
     first = draw_seed() if seed is None else seed

@@ -23,7 +23,7 @@ from underpaint.cli.reporting import (
 from underpaint.errors import RequestError
 from underpaint.finding.wanted import check_keep, kept_by
 from underpaint.models import catalog
-from underpaint.planning import resolve
+from underpaint.planning import seeded
 from underpaint.request import Request
 from underpaint.results import Planned, Step
 from underpaint.startup import heap_settled
@@ -76,15 +76,13 @@ def find(wish: Wish, wanted: Wanted) -> None:
     Quick renders of a few steps on the same noise tell where to look; each is named on the way.
     """
     begun = time.perf_counter()
-    asked, keep = wish.request(), wanted.share()
-    checkpoint = catalog.find(wish.model)
-    picture = read_source(wish.source)
-    resolved = resolve(asked, checkpoint, picture.size, notices=picture.notices)
-    request = asked.model_copy(update={"source": picture, "seed": resolved.request.seed})
+    asked, keep = seeded(wish.request()), wanted.share()
+    catalog.find(wish.model)  # before anything heavy is imported
+    request = asked.model_copy(update={"source": read_source(wish.source)})
     (place,) = destinations(
         wish.output,
         source=wish.source,
-        seed=resolved.request.seed or 0,
+        seed=asked.seed or 0,
         count=1,
         overwrite=wish.overwrite,
         as_json=wish.json,

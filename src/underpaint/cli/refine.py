@@ -15,7 +15,7 @@ from underpaint.cli.replay import find_source, known_model, recipe_of
 from underpaint.cli.reporting import facts_of, progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, OutputError, RequestError
 from underpaint.models import catalog
-from underpaint.planning import PRECISIONS, Precision, resolve
+from underpaint.planning import PRECISIONS, Precision, needs_spectrum, resolve
 from underpaint.recipe import Recipe
 from underpaint.refining import VARIATION, continued, turned, turned_notices
 from underpaint.request import Request
@@ -83,8 +83,9 @@ def command(
         prompt=prompt, source=source,
     )  # fmt: skip
     checkpoint = catalog.find(model if model is not None else known_model(recipe))
-    resolved = resolve(request, checkpoint, request.source.size, notices=request.source.notices)
-    request = resolved.request.model_copy(update={"model": None})
+    if not needs_spectrum(request):  # else it is planned once the source is encoded
+        plan = resolve(request, checkpoint, request.source.size).plan
+        notices = (*notices, *request.source.notices, *plan.notices)
     other = request.variation_seed if request.variation else request.seed
     if output == "-":
         raise OutputError("refine renders several pictures; name a file or a folder with --output")
@@ -92,7 +93,7 @@ def command(
         output, source=file, seed=other or 0, count=count, overwrite=overwrite, as_json=json
     )
     if not (json or quiet):
-        show_notices((*notices, *resolved.plan.notices))
+        show_notices(notices)
     with progress(quiet=quiet) as meter:
         meter.begin("loading the model", 0)
         from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
@@ -165,7 +166,7 @@ def _facts(
         "variation": recipe.request.variation,
         "variation_seed": recipe.request.variation_seed,
         "fidelity": None if recipe.fidelity is None else asdict(recipe.fidelity),
-        "notices": [asdict(notice) for notice in (*notices, *recipe.plan.notices)],
+        "notices": [asdict(one) for one in dict.fromkeys((*notices, *recipe.plan.notices))],
         "seconds": round(seconds, 3),
     }
 

@@ -8,7 +8,7 @@ from underpaint.engine import Engine
 from underpaint.errors import Notice, RequestError
 from underpaint.finding.search import TOLERANCE, Answer, seek
 from underpaint.finding.wanted import check_keep
-from underpaint.planning import draw_seed
+from underpaint.planning import seeded
 from underpaint.request import Request
 from underpaint.results import Event, Finished, Result
 
@@ -67,15 +67,15 @@ def find(
     """
     check_keep(keep)
     picture = pixels.read(request.source)
-    seed = draw_seed() if request.seed is None else request.seed
-    shared = request.model_copy(update={"source": picture, "seed": seed, "count": 1})
+    shared = seeded(request).model_copy(update={"source": picture, "count": 1})
     tried: list[Tried] = []
     results: dict[float, Result] = {}
     search = seek(keep)
     probe = next(search)
     while True:
-        steps = min(QUICK_STEPS, request.steps or QUICK_STEPS) if probe.quick else request.steps
-        wish = shared.model_copy(update={"strength": probe.strength, "steps": steps})
+        steps = min(QUICK_STEPS, request.steps or QUICK_STEPS)
+        few = {"steps": steps, "steps_like": None} if probe.quick else {}
+        wish = shared.model_copy(update={"strength": probe.strength, **few})
         for event in engine.stream([wish], cancelled=cancelled):
             yield event
             if isinstance(event, Finished):
