@@ -142,7 +142,10 @@ def _wanted(
 
 
 def _known_precision(recipe: Recipe) -> Precision:
-    return next((one for one in PRECISIONS if one == recipe.build.precision), "auto")
+    for one in PRECISIONS:
+        if one == recipe.build.precision:
+            return one
+    return "auto"
 
 
 def _write(event: Finished, place: Destination, *, overwrite: bool) -> None:
