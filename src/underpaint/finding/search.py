@@ -4,7 +4,6 @@ The search is a conversation, as samplers are: it yields what it wants rendered 
 structure that kept. Few-step renders tell where to look; a full one tells how far they were off.
 """
 
-from bisect import bisect_right
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,10 +11,11 @@ from typing import NamedTuple
 
 TOLERANCE = 0.02  # of structure kept; half of what a person notices between two pictures
 _QUICK_AT_MOST = 8  # bisections: the strength is known to a few thousandths after them
-_FULL_AT_MOST = 4
+_HALVINGS = 3
+_FULL_AT_MOST = 5
 _CLOSE = 0.004  # in strength; a closer look than this changes less than TOLERANCE
 _WEAKEST = 0.01  # below it a run only brings the source through the autoencoder and back
-_MARGIN = 0.1  # of a bracket: interpolation may not creep along one of its ends
+_MARGIN = 0.15  # of a bracket: interpolation may not creep along one of its ends
 
 
 class Kept(NamedTuple):
@@ -55,28 +55,49 @@ def seek(keep: float) -> Generator[Probe, float, Answer]:
 
     Strength 0 is no answer: it is the source itself.
     """
+    quick = yield from _looked_quickly(keep)
+    full = yield from _looked_closely(keep, quick)
+    best = min(full, key=lambda one: abs(one.kept - keep))
+    runs = [*full, *quick[1:]]
+    if not _spans(runs, keep) and all(one.strength > _WEAKEST for one in runs):
+        runs.append(Kept(_WEAKEST, (yield Probe(_WEAKEST, quick=True))))
+    most, least = max(one.kept for one in runs), min(one.kept for one in runs)
+    return Answer(best, most, least, _spans(runs, keep))
+
+
+def _looked_quickly(keep: float) -> Generator[Probe, float, list[Kept]]:
+    """What quick renders keep, by strength, closing in on ``keep``."""
     quick = [Kept(0.0, 1.0), Kept(1.0, (yield Probe(1.0, quick=True)))]
-    for _ in range(_QUICK_AT_MOST):
+    for i in range(_QUICK_AT_MOST):
         low, high = _bracket(quick, keep)
         closest = min(quick[1:], key=lambda one: abs(one.kept - keep))
         if high.strength - low.strength < _CLOSE or abs(closest.kept - keep) < TOLERANCE / 2:
             break
-        strength = _between(low, high, keep)
+        # A line across a wide bracket is no picture of the curve: halve it first.
+        halfway = (low.strength + high.strength) / 2
+        strength = halfway if i < _HALVINGS else _between(low, high, keep)
         quick = sorted([*quick, Kept(strength, (yield Probe(strength, quick=True)))])
+    return quick
+
+
+def _looked_closely(keep: float, quick: Sequence[Kept]) -> Generator[Probe, float, list[Kept]]:
+    """What full renders keep, by strength, the closest to ``keep`` among them."""
     full: list[Kept] = []
     strength = max(_WEAKEST, _crossing(quick, keep))
     while len(full) < _FULL_AT_MOST:
         full = sorted([*full, Kept(strength, (yield Probe(strength, quick=False)))])
-        best = min(full, key=lambda one: abs(one.kept - keep))
-        if abs(best.kept - keep) <= TOLERANCE:
+        if min(abs(one.kept - keep) for one in full) <= TOLERANCE:
             break
         strength = _corrected(quick, full, keep)
         if any(abs(strength - one.strength) < _CLOSE / 4 for one in full):
             break
-    best = min(full, key=lambda one: abs(one.kept - keep))
-    runs = [*full, *quick[1:]]
-    most, least = max(one.kept for one in runs), min(one.kept for one in runs)
-    return Answer(best, most, least, least - TOLERANCE <= keep <= most + TOLERANCE)
+    return full
+
+
+def _spans(runs: Sequence[Kept], keep: float) -> bool:
+    """Whether ``keep`` lies within what the runs keep, give or take the tolerance."""
+    kept = [one.kept for one in runs]
+    return min(kept) - TOLERANCE <= keep <= max(kept) + TOLERANCE
 
 
 def _bracket(known: Sequence[Kept], keep: float) -> tuple[Kept, Kept]:
@@ -107,20 +128,13 @@ def _crossing(known: Sequence[Kept], keep: float) -> float:
 def _corrected(quick: Sequence[Kept], full: Sequence[Kept], keep: float) -> float:
     """Where full renders should cross ``keep``, given those that are known.
 
-    Between two of them by interpolation; else where the quick ones cross it, shifted by as much as
-    the nearest full one differs from them.
+    Between two of them by interpolation; else where the quick ones cross it, moved along the
+    strengths by as much as the nearest full one lies beside them: the curves have one shape and steep
+    parts, where a move across would lead far away.
     """
     low, high = _bracket(full, keep)
     if low is not high:
         return _between(low, high, keep)
     nearest = min(full, key=lambda one: abs(one.kept - keep))
-    off = nearest.kept - _height(quick, nearest.strength)
-    return min(1.0, max(_WEAKEST, _crossing(quick, keep - off)))
-
-
-def _height(known: Sequence[Kept], strength: float) -> float:
-    """What the line through what is known says at ``strength``."""
-    place = min(max(1, bisect_right([one.strength for one in known], strength)), len(known) - 1)
-    low, high = known[place - 1], known[place]
-    share = (strength - low.strength) / (high.strength - low.strength)
-    return low.kept + share * (high.kept - low.kept)
+    beside = nearest.strength - _crossing(quick, nearest.kept)
+    return min(1.0, max(_WEAKEST, _crossing(quick, keep) + beside))
