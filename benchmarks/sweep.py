@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--steps", type=int, default=8)
     options = parser.parse_args()
+    quieten()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.png"
         sides = (options.side, options.side)
@@ -49,6 +50,16 @@ def main() -> None:
         }
         seconds = measured(ways, options.runs, evaluations=len(STRENGTHS) * options.steps)
     report(seconds)
+
+
+def quieten() -> None:
+    """Progress bars and advice of the libraries would stand between our lines."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    for library in (of_diffusers, of_transformers):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
 
 
 def measured(
