@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -118,12 +118,9 @@ command = command_with(
 
 def _planned(wish: Wish, own: Axes) -> Sweep:
     axes = own.axes(wish.prompt)
-    asked = (
-        replace(wish, sampler=cast("Any", axes["sampler"].values[0]))
-        if ("sampler" in axes)
-        else wish
-    )  # what else was typed may depend on it
-    request = asked.request()
+    if "sampler" in axes:  # what else was typed may depend on it
+        wish = replace(wish, sampler=axes["sampler"].values[0])
+    request = wish.request()
     checkpoint = catalog.find(wish.model)
     return plan_sweep(
         request,
