@@ -133,6 +133,22 @@ def test_json_is_one_object_a_picture_and_one_for_the_whole(
     assert "(in 1 of 2 pictures)" in whole["notices"][0]["message"]
 
 
+def test_a_sweep_of_one_transparent_picture_is_a_sweep_too(
+    run: Run, folder: Path, scene: Path, tiny: Path
+) -> None:
+    glass = Image.open(scene).convert("RGB")
+    glass.putalpha(128)
+    glass.save("glass.png")
+    words = ("-s", "1", "-m", tiny, "-n", "1", "--variation", "0.2", "--variation-seed", "4")
+    assert run("sweep", "glass.png", "", *words, "-o", "out").code == 0
+    assert {path.name for path in (folder / "out").iterdir()} == {
+        "picture.png", "sheet.png", "sweep.json", "sweep.html",
+    }  # fmt: skip
+    (cell,) = facts_in("out")["cells"]
+    assert run(*shlex.split(cell["command"])[1:]).code == 0
+    assert (folder / "picture.png").read_bytes() == (folder / "out" / "picture.png").read_bytes()
+
+
 def test_three_axes_make_pages(run: Run, folder: Path, scene: Path, tiny: Path) -> None:
     words = ("-s", "0.3,0.6", "-g", "1,2", "--seed", "1,2,3", "-n", "1", "-m", tiny, "-o", "out")
     assert run("sweep", scene, "oil", *words, "-q").code == 0
@@ -252,6 +268,7 @@ def test_a_killed_sweep_goes_on_where_it_was(folder: Path, scene: Path, tiny: Pa
         (["-s", "0:1:999999999", "--yes"], "asks for 999999999 pictures"),
         (["--sampler", "ddim,euler", "--eta", "0.5"], "eta is the noise share"),
         (["--prompt", "oil"], "prompt lists 'oil' twice"),
+        (["--variation", "0.2"], "give a variation_seed beside the variation"),
     ],
 )
 def test_a_bad_range_is_refused_before_anything_heavy_is_imported(

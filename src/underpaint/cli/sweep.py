@@ -111,9 +111,7 @@ def sweep(wish: Wish, own: Axes) -> None:
         show_line(f"{pictures}, {seconds:.1f} s; compare them in {planned.page}")
 
 
-command = command_with(
-    Axes, sweep, without=frozenset({"count", "mask", "output", "no_metadata", "variation_seed"})
-)
+command = command_with(Axes, sweep, without=frozenset({"count", "mask", "output", "no_metadata"}))
 
 
 def _planned(wish: Wish, own: Axes) -> Sweep:
