@@ -134,7 +134,7 @@ def _pipeline() -> Any:
     folder = catalog.find("gesso").folder
     pipeline = StableDiffusionImg2ImgPipeline.from_pretrained(
         folder,
-        torch_dtype=torch.float32,
+        dtype=torch.float32,
         local_files_only=True,
     )
     pipeline.set_progress_bar_config(disable=True)
