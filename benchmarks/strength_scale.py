@@ -1,19 +1,22 @@
 """Does a strength mean the same for every source? Measured change against strength, on four scales.
 
-    python -m benchmarks.strength_scale --out FOLDER [--model gesso] [--write]
+    python -m benchmarks.strength_scale --out FOLDER [--model gesso] [--prompt TEXT] [--write]
 
 Renders every source at 20 levels and with two step counts, fits the recovery's beta and p on half
 of the sources, and tests on the others. Writes FOLDER/renders.json, from which a second call fits
 anew without rendering, and FOLDER/strength-scale.png; ``--write`` puts beta and p into the model's
 underpaint.json.
 
-Change is 1 − multi-scale SSIM between the source and the result. A scale is good where one straight
-line tells the change from the strength (R², pooled over sources and step counts), where sources lie
-close together at one strength, and where the step count does not matter.
+Change is 1 − multi-scale SSIM between the source and the result. Without a prompt, the default, it
+is what the noise alone undoes; with one, the pull of its words comes on top. A scale is good where
+one straight line tells the change from the strength (R², pooled over sources and step counts),
+where sources lie close together at one strength, where the step count does not matter, and where
+all sources need the same strength for the same change. The spreads are standard deviations.
 """
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,14 +31,16 @@ from underpaint import Engine, Request
 from underpaint.levels import FlowSchedule, Schedule
 from underpaint.models import catalog
 from underpaint.plan import starting_point
-from underpaint.survival import Octave, Recovery, Spectrum
+from underpaint.survival import Octave, Recovery, Spectrum, noise_ratio_at
 
 Floats = NDArray[np.float64]
 
 SIDE_PX = 192  # five scales of SSIM fit
 STRENGTHS = [i / 20 for i in range(1, 21)]
 STEP_COUNTS = (4, 12)
-PROMPT, SEED = "oil painting", 7
+SEED = 7
+EQUAL_CHANGES = [i / 20 for i in range(3, 18)]  # .15 to .85: every source passes through these
+PURE_NOISE = 60.0  # a log noise ratio that stands for infinity
 BETAS = np.geomspace(0.25, 256, 41)
 POWERS = np.linspace(0.2, 1.6, 57)
 
@@ -45,10 +50,12 @@ class Curve:
     """What became of one source with one number of steps: the change at each level."""
 
     source: str
+    kind: str
     held_out: bool
     steps: int
     spectrum: Spectrum
     times: tuple[float, ...]
+    log_ratios: tuple[float, ...]
     changes: tuple[float, ...]
 
     def change_at(self, time: float) -> float:
@@ -65,10 +72,11 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--sources", type=int, default=None, help="only so many, for a trial")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--prompt", default="", help="none: no words and no guidance")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     checkpoint = catalog.find(asked.model)
-    curves = curves_of(asked.model, asked.out / "renders.json", asked.sources)
+    curves = curves_of(asked.model, asked.prompt, asked.out / "renders.json", asked.sources)
     fitted = fit([curve for curve in curves if not curve.held_out])
     tested = [curve for curve in curves if curve.held_out]
     if not tested:
@@ -78,6 +86,11 @@ def main() -> None:
     print(f"fitted on the others: beta {fitted.beta:.3g}, p {fitted.p:.3g}")
     scales = all_scales(checkpoint.schedule, fitted)
     print_table({name: measured(scale, tested) for name, scale in scales.items()})
+    for kind in dict.fromkeys(curve.kind for curve in curves):
+        alike = [curve for curve in curves if curve.kind == kind]
+        print(f"\nall {len({c.source for c in alike})} of the kind {kind}, fitted on or not")
+        some = ("calibrated, fitted", "schedule")
+        print_table({name: measured(scales[name], alike) for name in some})
     from benchmarks.scale_plot import draw_panels
 
     panels = {
@@ -95,16 +108,17 @@ def main() -> None:
 # --- rendering ------------------------------------------------------------------------------------
 
 
-def curves_of(model: str | None, cache: Path, most: int | None) -> list[Curve]:
+def curves_of(model: str | None, prompt: str, cache: Path, most: int | None) -> list[Curve]:
     """The curves of all sources; those of this very model that were rendered before are read."""
     engine = Engine(model)
     known: dict[str, Any] = json.loads(cache.read_text()) if cache.exists() else {}
-    if known.get("model") != engine.checkpoint.sha256:
-        known = {"model": engine.checkpoint.sha256, "curves": {}}
+    made_of = {"model": engine.checkpoint.sha256, "prompt": prompt}
+    if any(known.get(name) != value for name, value in made_of.items()):
+        known = {**made_of, "curves": {}}
     curves: list[Curve] = []
     for source, held_out in _halved(sources()[:most]):
         if source.name not in known["curves"]:
-            known["curves"][source.name] = _rendered(engine, source)
+            known["curves"][source.name] = _rendered(engine, source, prompt)
             cache.write_text(json.dumps(known))
             print(f"{source.name}: rendered", flush=True)
         curves += _read(source.name, held_out, known["curves"][source.name])
@@ -118,9 +132,10 @@ def _halved(everything: Sequence[Source]) -> Iterator[tuple[Source, bool]]:
         yield source, seen[source.kind] % 2 == 0
 
 
-def _rendered(engine: Engine, source: Source) -> dict[str, Any]:
+def _rendered(engine: Engine, source: Source, prompt: str) -> dict[str, Any]:
     picture = source.square(SIDE_PX)
-    common: dict[str, Any] = {"source": picture, "prompt": PROMPT, "seed": SEED}
+    common: dict[str, Any] = {"source": picture, "prompt": prompt, "seed": SEED}
+    common["guidance_scale"] = None if prompt else 1.0
     spectrum = engine.spectrum(Request(**common))
     changes = {
         str(steps): [
@@ -132,8 +147,11 @@ def _rendered(engine: Engine, source: Source) -> dict[str, Any]:
     schedule = engine.checkpoint.schedule
     times = [starting_point(schedule, s, spectrum)[1] for s in STRENGTHS]
     return {
+        "kind": source.kind,
         "octaves": [asdict(octave) for octave in spectrum.octaves],
         "times": times,
+        "log_ratios": [math.log(noise_ratio_at(spectrum, s)) for s in STRENGTHS[:-1]]
+        + [PURE_NOISE],
         "changes": changes,
     }
 
@@ -147,7 +165,16 @@ def _read(name: str, held_out: bool, said: dict[str, Any]) -> list[Curve]:  # no
     spectrum = Spectrum(tuple(Octave(**octave) for octave in said["octaves"]))
     times = (0.0, *said["times"])
     return [
-        Curve(name, held_out, int(steps), spectrum, times, (0.0, *changes))
+        Curve(
+            name,
+            said["kind"],
+            held_out,
+            int(steps),
+            spectrum,
+            times,
+            tuple(said["log_ratios"]),
+            (0.0, *changes),
+        )
         for steps, changes in said["changes"].items()
     ]
 
@@ -193,7 +220,7 @@ def fit(curves: Sequence[Curve]) -> Recovery:
     against change at the levels that were rendered.
     """
     changes = np.concatenate([curve.changes[1:] for curve in curves])
-    ratios = np.concatenate([_log_ratios(curve) for curve in curves])
+    ratios = np.concatenate([curve.log_ratios for curve in curves])
     places = np.repeat(np.arange(len(curves)), [len(curve.times) - 1 for curve in curves])
     most = max(len(curve.spectrum.octaves) for curve in curves)
     energies = np.full((len(curves), most), np.nan)
@@ -206,13 +233,6 @@ def fit(curves: Sequence[Curve]) -> Recovery:
         for p in POWERS
     )
     return Recovery(best[1], best[2])
-
-
-def _log_ratios(curve: Curve) -> Floats:
-    """log(sigma / alpha) of each rendered level, found again from the strengths they were made for."""
-    from underpaint.survival import noise_ratio_at
-
-    return np.array([min(np.log(noise_ratio_at(curve.spectrum, s) + 1e-30), 60) for s in STRENGTHS])
 
 
 def _strengths(snr: Floats, beta: float, p: float) -> Floats:
@@ -234,27 +254,36 @@ def measured(scale: Scale, curves: Sequence[Curve]) -> dict[str, float]:
     pooled = _r_squared(strengths.ravel(), table.ravel())
     return {
         "R2": pooled,
-        "rank": _r_squared_of_ranks(strengths.ravel(), table.ravel()),
+        "rank": _rank_correlation(strengths.ravel(), table.ravel()),
         "sources": float(table.std(axis=0).mean()),
         "steps": float(table.std(axis=1).mean()),
+        "strengths": float(np.std([_strengths_of(row) for row in table[:, -1]], axis=0).mean()),
     }
 
 
-def _r_squared_of_ranks(x: Floats, y: Floats) -> float:
+def _strengths_of(changes: Floats) -> Floats:
+    """The strength at which each of the equal changes is reached."""
+    rising = np.maximum.accumulate([0.0, *changes])
+    return np.asarray(np.interp(EQUAL_CHANGES, rising, [0.0, *STRENGTHS]))
+
+
+def _rank_correlation(x: Floats, y: Floats) -> float:
     from scipy.stats import spearmanr
 
     return float(spearmanr(x, y).statistic)
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:
-    print(
-        f"{'scale':24s} {'pooled R2':>10s} {'rank corr.':>10s} {'sources ±':>10s} {'steps ±':>10s}"
-    )
+    heads = {
+        "R2": "pooled R2",
+        "rank": "rank corr.",
+        "sources": "sources ±",
+        "steps": "steps ±",
+        "strengths": "strengths ±",
+    }
+    print(f"{'scale':24s} " + " ".join(f"{head:>11s}" for head in heads.values()))
     for name, row in rows.items():
-        print(
-            f"{name:24s} {row['R2']:10.3f} {row['rank']:10.3f} {row['sources']:10.3f} "
-            f"{row['steps']:10.3f}"
-        )
+        print(f"{name:24s} " + " ".join(f"{row[key]:11.3f}" for key in heads))
 
 
 def write_constants(place: Path, fitted: Recovery) -> None:

@@ -90,7 +90,14 @@ def test_a_picture_with_room_for_one_scale_has_plain_ssim(side: int) -> None:
 
 def test_contrasts_turned_round_are_no_likeness() -> None:
     picture = grey(photograph("astronaut"))
-    assert ms_ssim(picture, 255 - picture) == 0
+    assert ms_ssim(picture, 255 - picture) == pytest.approx(0.001)
+
+
+def test_one_scale_that_agrees_by_chance_does_not_decide_alone() -> None:
+    picture = grey(photograph("coffee"))
+    rng = np.random.default_rng(0)
+    found = [ms_ssim(picture, picture + rng.normal(0, 400, picture.shape)) for _ in range(8)]
+    assert max(found) < 2 * min(found)
 
 
 # --- edges ----------------------------------------------------------------------------------------

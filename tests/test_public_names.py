@@ -10,6 +10,7 @@ NAMES = [
     "Comparison",
     "Engine",
     "Finished",
+    "Found",
     "InputError",
     "Level",
     "ModelError",
@@ -26,7 +27,9 @@ NAMES = [
     "Step",
     "UnderpaintError",
     "compare",
+    "find",
     "render",
+    "sweep",
 ]
 
 

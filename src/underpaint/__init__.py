@@ -26,12 +26,15 @@ if TYPE_CHECKING:
         UnderpaintError,
     )
     from underpaint.fidelity import Comparison, compare
+    from underpaint.finding.calling import find
+    from underpaint.finding.running import Found
     from underpaint.levels import Level
     from underpaint.plan import Plan
     from underpaint.recipe import Recipe
     from underpaint.rendering import render
     from underpaint.request import Request
     from underpaint.results import Finished, Planned, Result, Step
+    from underpaint.sweeping.calling import sweep
 
 _HOMES = {
     "errors": (
@@ -47,6 +50,9 @@ _HOMES = {
     ),
     "engine": ("Engine",),
     "fidelity": ("Comparison", "compare"),
+    "finding.calling": ("find",),
+    "finding.running": ("Found",),
+    "sweeping.calling": ("sweep",),
     "rendering": ("render",),
     "levels": ("Level",),
     "plan": ("Plan",),
@@ -61,6 +67,7 @@ __all__ = [
     "Comparison",
     "Engine",
     "Finished",
+    "Found",
     "InputError",
     "Level",
     "ModelError",
@@ -77,7 +84,9 @@ __all__ = [
     "Step",
     "UnderpaintError",
     "compare",
+    "find",
     "render",
+    "sweep",
 ]
 
 

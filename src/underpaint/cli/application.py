@@ -18,6 +18,8 @@ from underpaint.errors import Cancelled, InputError, UnderpaintError
 COMMANDS = {
     "render": "Re-render a picture after a prompt.",
     "sweep": "Render a grid of strengths, prompts, seeds, … and compare them.",
+    "find": "Find the strength that keeps so much of a source.",
+    "refine": "Render pictures close to a result that nearly works.",
     "plan": "Show what render would do, and do nothing.",
     "compare": "Say how far a result strayed from its source.",
     "inspect": "Show how a picture was made.",

@@ -72,14 +72,14 @@ def command(
     The source is looked for beside FILE, by its name and by its SHA-256. Without --output nothing
     is written. Ends with 1 where the bytes differ on the same build.
     """
-    recipe, original = _recipe_of(file)
+    recipe, original = recipe_of(file)
     own_suffix = SUFFIXES[sniff(original[:HEAD_BYTES])]
     suffix = own_suffix if output is None else pixels.suffix_of(output)
     if output is not None:
         pixels.check_destination(output, overwrite=overwrite)
     found = source if source is not None else find_source(recipe, Path(file).parent)
     picture = pixels.read(found)
-    checkpoint = catalog.find(model if model is not None else _known_model(recipe))
+    checkpoint = catalog.find(model if model is not None else known_model(recipe))
     same_source, same_model = _is_source(recipe, picture), checkpoint.sha256 == recipe.model.sha256
     notices: list[Notice] = []
     if not same_source:
@@ -117,12 +117,17 @@ def command(
     return OUR_FAULT if not same and not others else 0
 
 
-def _recipe_of(file: str) -> tuple[Recipe, bytes]:
+def recipe_of(file: str) -> tuple[Recipe, bytes]:
+    """What the picture carries, and its bytes.
+
+    Raises:
+        RecipeError: it carries nothing of ours.
+    """
     packet, _ = pixels.read_metadata(file)
     recipe = Recipe.from_xmp(packet) if packet else None
     if recipe is None:
         raise RecipeError(
-            f"{file!r} carries no underpaint recipe, so it cannot be replayed; "
+            f"{file!r} carries no underpaint recipe, so it cannot be rendered again; "
             "inspect shows what else it carries"
         )
     return recipe, Path(file).read_bytes()
@@ -170,7 +175,12 @@ def _sha256(path: Path) -> str | None:
         return None
 
 
-def _known_model(recipe: Recipe) -> str:
+def known_model(recipe: Recipe) -> str:
+    """The shipped model that made it.
+
+    Raises:
+        RequestError: it was another.
+    """
     if recipe.model.name not in catalog.SHIPPED:
         raise RequestError(
             f"the picture was made with the model {recipe.model.name!r}, which is not shipped; "

@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -111,19 +111,14 @@ def sweep(wish: Wish, own: Axes) -> None:
         show_line(f"{pictures}, {seconds:.1f} s; compare them in {planned.page}")
 
 
-command = command_with(
-    Axes, sweep, without=frozenset({"count", "mask", "output", "no_metadata", "variation_seed"})
-)
+command = command_with(Axes, sweep, without=frozenset({"count", "mask", "output", "no_metadata"}))
 
 
 def _planned(wish: Wish, own: Axes) -> Sweep:
     axes = own.axes(wish.prompt)
-    asked = (
-        replace(wish, sampler=cast("Any", axes["sampler"].values[0]))
-        if ("sampler" in axes)
-        else wish
-    )  # what else was typed may depend on it
-    request = asked.request()
+    if "sampler" in axes:  # what else was typed may depend on it
+        wish = replace(wish, sampler=axes["sampler"].values[0])
+    request = wish.request()
     checkpoint = catalog.find(wish.model)
     return plan_sweep(
         request,

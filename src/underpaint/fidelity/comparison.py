@@ -24,7 +24,7 @@ class Comparison:
     """How far a result strayed from its source, each figure rounded to four digits.
 
     Attributes:
-        structure: Multi-scale SSIM of luminance, 1 (equal) to 0: composition, shapes and texture;
+        structure: Multi-scale SSIM of luminance, 1 (equal) to .001: composition, shapes and texture;
             the longer side at most 512 px. Above .8 a viewer calls it the same picture; a different
             picture of the same kind has .1 to .3.
         edges: F1 score of outlines, 1 (the same) to 0; the longer side at most 256 px.

@@ -13,6 +13,7 @@ Floats = NDArray[np.floating[Any]]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW_PX = 11  # Wang et al. 2004, "Image quality assessment", section III-B: 11 taps, sigma 1.5
 WINDOW_SIGMA_PX = 1.5
+LEAST = 0.001
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  # section III-B: K1 = .01, K2 = .03, L = 255
 
 
@@ -24,8 +25,10 @@ def luminance(image: Image.Image) -> NDArray[np.float32]:
 def ms_ssim(a: Floats, b: Floats) -> float:
     """The multi-scale SSIM of two luminances ``[H, W]`` of one size, 0…255.
 
-    1 is equal, 0 unrelated; where contrasts are inverted it is held at 0. Five scales, fewer where
-    the shorter side is below 176 px (the window must fit), their weights brought to a sum of 1.
+    1 is equal, .001 unrelated at every scale or inverted. Five scales, fewer where the shorter side
+    is below 176 px (the window must fit), their weights brought to a sum of 1. A departure from the
+    paper: no scale counts for less than .001, because two unrelated textures agree by a little more
+    or less than nothing, and by chance the finest scale would make the whole product 0.
     """
     a, b = _at_least_a_window(a), _at_least_a_window(b)
     scales = _scales_that_fit(min(a.shape))
@@ -35,7 +38,7 @@ def ms_ssim(a: Floats, b: Floats) -> float:
         lightness, contrast = _terms(a, b)
         # Wang et al. 2003, equation 7: lightness counts at the coarsest scale alone.
         seen = contrast if scale < scales else lightness * contrast
-        similarity *= max(float(seen.mean()), 0.0) ** float(weight)
+        similarity *= max(float(seen.mean()), LEAST) ** float(weight)
         if scale < scales:
             a, b = _halved(a), _halved(b)
     return similarity

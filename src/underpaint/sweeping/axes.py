@@ -25,15 +25,15 @@ _RANGE = re.compile(r"\s*([^:,\s]+)\s*:\s*([^:,\s]+)\s*:\s*([0-9]{1,9})\s*", re.
 
 @dataclass(frozen=True, slots=True)
 class Spread(Sequence[float]):
-    """``count`` values from ``low`` to ``high``, evenly; whole ones are rounded. Listed nowhere."""
+    """``number`` values from ``low`` to ``high``, evenly; whole ones are rounded. Listed nowhere."""
 
     low: float
     high: float
-    count: int
+    number: int
     decimals: int | None = _DECIMALS
 
     def __len__(self) -> int:
-        return self.count
+        return self.number
 
     @overload
     def __getitem__(self, index: int) -> float: ...
@@ -41,11 +41,11 @@ class Spread(Sequence[float]):
     def __getitem__(self, index: slice) -> list[float]: ...
     def __getitem__(self, index: int | slice) -> float | list[float]:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.count))]
-        i = range(self.count)[index]
-        if i in {0, self.count - 1}:
+            return [self[i] for i in range(*index.indices(self.number))]
+        i = range(self.number)[index]
+        if i in {0, self.number - 1}:
             return self.high if i else self.low
-        return round(self.low + (self.high - self.low) * i / (self.count - 1), self.decimals)
+        return round(self.low + (self.high - self.low) * i / (self.number - 1), self.decimals)
 
 
 @dataclass(frozen=True, slots=True)

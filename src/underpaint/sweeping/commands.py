@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 from underpaint.geometry import Size
 from underpaint.request import Request
@@ -53,7 +54,7 @@ def _typed(value: object) -> str:
         case Size():
             return str(value)
         case tuple():
-            return ":".join(repr(end) for end in value)  # pyright: ignore[reportUnknownVariableType]
+            return ":".join(repr(end) for end in cast("tuple[float, ...]", value))
         case float():
             return repr(value)
         case _:

@@ -115,12 +115,18 @@ def _font_with(letters: frozenset[str]) -> str | None:
             font = _font(name, 24)
         except OSError:
             continue
-        missing = font.getmask(_MISSING)
-        sign = (missing.size, bytes(missing))
-        if all((mask := font.getmask(one)).size != sign[0] or bytes(mask) != sign[1]
-               for one in letters if unicodedata.category(one) != "Cf"):  # fmt: skip
+        missing = _drawn(font, _MISSING)
+        visible = (one for one in letters if unicodedata.category(one) != "Cf")
+        if all(_drawn(font, one) != missing for one in visible):
             return name
     return None
+
+
+def _drawn(font: ImageFont.FreeTypeFont, letter: str) -> bytes:
+    """What a letter looks like in that font: two that look alike are both missing."""
+    canvas = Image.new("L", (64, 48))
+    ImageDraw.Draw(canvas).text((8, 36), letter, fill=255, font=font, anchor="ls")
+    return canvas.tobytes()
 
 
 def _runs_to_the_left(letters: frozenset[str]) -> bool:

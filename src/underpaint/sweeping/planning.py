@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from underpaint import pixels
-from underpaint.errors import Notice, OutputError
+from underpaint.errors import Notice, OutputError, RequestError
 from underpaint.models.catalog import Checkpoint
 from underpaint.planning import draw_seed, needs_spectrum, resolve, settle
 from underpaint.request import Request
@@ -101,6 +101,11 @@ def plan_sweep(
         OutputError: the folder cannot be used.
     """
     check_count(axes, allowed=many)
+    if fixed.variation and fixed.variation_seed is None:
+        raise RequestError(
+            "all pictures of a sweep turn to one noise, and its seed is not named; give a "
+            "variation_seed beside the variation"
+        )
     place = Path(folder)
     earlier = _earlier(place)
     if not overwrite and earlier is None and (place / PAGE).exists():

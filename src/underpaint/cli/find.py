@@ -1,0 +1,163 @@
+"""``underpaint find``."""
+
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from underpaint import pixels
+from underpaint.cli import interrupted
+from underpaint.cli.destinations import destinations
+from underpaint.cli.options import STANDARD, Wish, command_with, read_source
+from underpaint.cli.reporting import (
+    Meter,
+    facts_of,
+    progress,
+    show_json,
+    show_line,
+    show_notices,
+    write_to_standard_output,
+)
+from underpaint.errors import RequestError
+from underpaint.finding.wanted import check_keep, kept_by
+from underpaint.models import catalog
+from underpaint.planning import seeded
+from underpaint.request import Request
+from underpaint.results import Planned, Step
+from underpaint.startup import heap_settled
+
+if TYPE_CHECKING:
+    from underpaint.finding.running import Found
+    from underpaint.results import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The options of ``find`` that say how far to stray."""
+
+    keep: Annotated[
+        float | None,
+        typer.Option("--keep", help="Structure to keep, 0 to 1, as compare measures it."),
+    ] = None
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like", help="Stray as far as this result did from its source.", metavar="EXAMPLE"
+        ),
+    ] = None
+    like_source: Annotated[
+        str | None,
+        typer.Option(
+            "--like-source",
+            help="What EXAMPLE was made from. Default: what its recipe says.",
+            metavar="PATH",
+        ),
+    ] = None
+
+    def share(self) -> float:
+        """How much structure is to be kept.
+
+        Raises:
+            InputError: neither way or both ways were chosen, or one cannot be used.
+        """
+        if (self.keep is None) == (self.like is None):
+            raise RequestError("find needs either --keep, such as --keep 0.8, or --like EXAMPLE")
+        if self.keep is not None:
+            return check_keep(self.keep)
+        assert self.like is not None  # noqa: S101  as was just made sure
+        return kept_by(self.like, self.like_source)
+
+
+def find(wish: Wish, wanted: Wanted) -> None:
+    """Re-render SOURCE at the strength that keeps as much of its structure as is wanted.
+
+    Quick renders of a few steps on the same noise tell where to look; each is named on the way.
+    """
+    begun = time.perf_counter()
+    asked, keep = seeded(wish.request()), wanted.share()
+    catalog.find(wish.model)  # before anything heavy is imported
+    request = asked.model_copy(update={"source": read_source(wish.source)})
+    (place,) = destinations(
+        wish.output,
+        source=wish.source,
+        seed=asked.seed or 0,
+        count=1,
+        overwrite=wish.overwrite,
+        as_json=wish.json,
+    )
+    found = _searched(wish, request, keep, speaks=not (wish.json or wish.quiet or place is None))
+    suffix = ".png" if place is None else pixels.suffix_of(place)
+    data = found.result.encode(suffix, metadata=not wish.no_metadata)
+    if place is None:
+        write_to_standard_output(data)
+    else:
+        pixels.write_atomically(place, data, overwrite=wish.overwrite)
+    notices = (
+        *found.notices,
+        *found.result.notices,
+        *pixels.encoding_notices(found.result.image, suffix),
+    )
+    if wish.json:
+        show_json(
+            {
+                "output": STANDARD if place is None else str(place),
+                "source": wish.source,
+                **facts_of(found.result.recipe),
+                "keep": keep,
+                "kept": found.kept,
+                "tried": [asdict(one) for one in found.tried],
+                "notices": [asdict(notice) for notice in notices],
+                "seconds": round(time.perf_counter() - begun, 3),
+            }
+        )
+    elif not wish.quiet:
+        show_notices(notices)
+        if place is not None:
+            show_line(f"{place}: strength {found.strength:.4g} keeps {found.kept:.3f} of {keep:g}")
+
+
+command = command_with(Wanted, find, without=frozenset({"strength", "count", "mask"}))
+
+
+def _searched(wish: Wish, request: Request, keep: float, *, speaks: bool) -> "Found":
+    with progress(quiet=wish.quiet) as meter:
+        meter.begin("loading the model", 0)
+        from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
+        from underpaint.finding.running import Found, Tried  # noqa: PLC0415
+        from underpaint.finding.running import find as search  # noqa: PLC0415
+
+        engine = Engine(
+            wish.model,
+            device=wish.device,
+            precision=wish.precision,
+            rows_per_call=1 if wish.exact else None,
+        )
+        first = True
+        for told in search(request, keep, engine, cancelled=partial(bool, interrupted)):
+            match told:
+                case Found():
+                    return told
+                case Tried():
+                    if first:
+                        heap_settled()  # the model is loaded
+                    first = False
+                    if speaks:
+                        show_line(
+                            f"tried strength {told.strength:.4g} in {told.steps} steps: "
+                            f"keeps {told.kept:.3f}"
+                        )
+                case _:
+                    _show(told, meter)
+    raise AssertionError  # a search ends in Found or raises
+
+
+def _show(event: "Event", meter: Meter) -> None:
+    match event:
+        case Planned():
+            meter.begin(f"trying strength {event.request.strength:.3g}", event.plan.evaluations)
+        case Step():
+            meter.advance(event.evaluation)
+        case _:
+            pass

@@ -1,0 +1,184 @@
+"""``underpaint refine``."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from underpaint import pixels
+from underpaint.cli.destinations import Destination, destinations
+from underpaint.cli.options import JsonFlag, QuietFlag
+from underpaint.cli.painting import painted
+from underpaint.cli.replay import find_source, known_model, recipe_of
+from underpaint.cli.reporting import facts_of, progress, show_json, show_line, show_notices
+from underpaint.errors import Notice, OutputError, RequestError
+from underpaint.models import catalog
+from underpaint.planning import PRECISIONS, Precision, needs_spectrum, resolve
+from underpaint.recipe import Recipe
+from underpaint.refining import VARIATION, continued, turned, turned_notices
+from underpaint.request import Request
+from underpaint.results import Finished
+
+
+def command(
+    file: Annotated[str, typer.Argument(help="A result that nearly works.", metavar="RESULT")],
+    *,
+    variation: Annotated[
+        float | None,
+        typer.Option(
+            "--variation",
+            help="Render its source again and turn the noise so far towards another seed's, "
+            f"above 0 to 1. Default: {VARIATION:g}, without --strength.",
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            "--strength", "-s", help="Start from RESULT itself instead; 0.2 to 0.4 keeps it."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", help="How many pictures.")] = 4,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Names the other noise; counted up. Default: a random one."),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="Other words. Default: the recipe's.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", help="Its source. Default: looked for beside it.", metavar="PATH"),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file or a folder. Default: <stem>-<seed>.png in this folder, with -1, -2, … for "
+            "several.",
+            metavar="PATH",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The checkpoint's folder, if it was one.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    precision: Annotated[
+        Precision | None,
+        typer.Option("--precision", help="Default: the recipe's."),
+    ] = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+) -> None:
+    """Render pictures close to RESULT, from its own recipe.
+
+    Words, sampler, guidance and size are kept. Turning the noise decides the whole a little anew;
+    starting from RESULT itself keeps its composition and decides the detail anew.
+    """
+    recipe, _ = recipe_of(file)
+    request, notices = _wanted(
+        recipe, file, variation=variation, strength=strength, count=count, seed=seed,
+        prompt=prompt, source=source,
+    )  # fmt: skip
+    checkpoint = catalog.find(model if model is not None else known_model(recipe))
+    if not needs_spectrum(request):  # else it is planned once the source is encoded
+        plan = resolve(request, checkpoint, request.source.size).plan
+        notices = (*notices, *request.source.notices, *plan.notices)
+    other = request.variation_seed if request.variation else request.seed
+    if output == "-":
+        raise OutputError("refine renders several pictures; name a file or a folder with --output")
+    places = destinations(
+        output, source=file, seed=other or 0, count=count, overwrite=overwrite, as_json=json
+    )
+    if not (json or quiet):
+        show_notices(notices)
+    with progress(quiet=quiet) as meter:
+        meter.begin("loading the model", 0)
+        from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
+
+        numbers = precision or _known_precision(recipe)
+        engine = Engine(checkpoint.folder.resolve(), precision=numbers)
+        begun = time.perf_counter()
+        for place, event in zip(places, painted(engine, request, meter), strict=True):
+            _write(event, place, overwrite=overwrite)
+            seconds, begun = time.perf_counter() - begun, time.perf_counter()
+            if json:
+                show_json(_facts(file, event, place, notices, seconds))
+            elif not quiet:
+                show_line(_sentence(event, place, seconds))
+
+
+def _wanted(
+    recipe: Recipe,
+    file: str,
+    *,
+    variation: float | None,
+    strength: float | None,
+    count: int,
+    seed: int | None,
+    prompt: str | None,
+    source: str | None,
+) -> tuple[Request, tuple[Notice, ...]]:
+    if strength is not None:
+        if variation is not None:
+            raise RequestError(
+                "--variation renders the source again and --strength starts from the result; "
+                "choose one"
+            )
+        picture = pixels.read(file)
+        request = continued(
+            recipe, picture, strength=strength, seed=seed, count=count, prompt=prompt
+        )
+        return request, ()
+    share = VARIATION if variation is None else variation
+    if share == 0:
+        raise RequestError("variation must lie above 0 to make another picture, got 0")
+    found = source if source is not None else find_source(recipe, Path(file).parent)
+    picture = pixels.read(found)
+    request = turned(recipe, picture, variation=share, seed=seed, count=count, prompt=prompt)
+    return request, turned_notices(recipe)
+
+
+def _known_precision(recipe: Recipe) -> Precision:
+    for one in PRECISIONS:
+        if one == recipe.build.precision:
+            return one
+    return "auto"
+
+
+def _write(event: Finished, place: Destination, *, overwrite: bool) -> None:
+    assert place is not None  # noqa: S101  standard output was refused
+    data = event.result.encode(pixels.suffix_of(place))
+    pixels.write_atomically(place, data, overwrite=overwrite)
+
+
+def _facts(
+    file: str,
+    event: Finished,
+    place: Destination,
+    notices: tuple[Notice, ...],
+    seconds: float,
+) -> dict[str, object]:
+    recipe = event.result.recipe
+    return {
+        "output": str(place),
+        "source": file,
+        **facts_of(recipe),
+        "variation": recipe.request.variation,
+        "variation_seed": recipe.request.variation_seed,
+        "fidelity": None if recipe.fidelity is None else asdict(recipe.fidelity),
+        "notices": [asdict(one) for one in dict.fromkeys((*notices, *recipe.plan.notices))],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _sentence(event: Finished, place: Destination, seconds: float) -> str:
+    asked = event.result.recipe.request
+    how = (
+        f"seed {asked.seed} turned {asked.variation:g} towards {asked.variation_seed}"
+        if asked.variation
+        else f"strength {asked.strength:g}, seed {asked.seed}"
+    )
+    return f"{place}: {how}, {seconds:.1f} s"

@@ -1,0 +1,56 @@
+"""A search with one call from Python."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from underpaint import pixels
+from underpaint.engine import Engine
+from underpaint.errors import RequestError
+from underpaint.finding.running import Found
+from underpaint.finding.running import find as searched
+from underpaint.finding.wanted import kept_by
+from underpaint.request import Request
+
+
+def find(
+    source: pixels.Source | pixels.Picture,
+    prompt: str,
+    *,
+    keep: float | None = None,
+    like: str | os.PathLike[str] | None = None,
+    like_source: pixels.Source | pixels.Picture | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    shared: Mapping[str, object] | None = None,
+    model: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+) -> Found:
+    """The picture whose strength was searched so that it keeps so much of the source's structure.
+
+    Args:
+        source: A path, a file's bytes, a PIL image or a uint8 array.
+        prompt: What the result should look like.
+        keep: Structure kept, 0 to 1, as ``compare`` measures it; give this or ``like``.
+        like: A result that strayed as far as this one should.
+        like_source: What that one was made from, where its recipe does not tell how far it strayed.
+        steps: Network evaluations of the picture; fewer run on the way to it.
+        seed: Names the noise, the same on the whole way; drawn and recorded if left out.
+        shared: Other fields of ``Request``.
+        model: A shipped name or a checkpoint's folder.
+        device: Where it runs.
+        precision: In which numbers.
+
+    Raises:
+        InputError: something cannot be used, or no strength keeps that much or little.
+    """
+    if (keep is None) == (like is None):
+        raise RequestError("find needs either keep, a share of structure, or like, an example")
+    wanted = kept_by(like, like_source) if like is not None else keep
+    assert wanted is not None  # noqa: S101  as was just made sure
+    engine = Engine(model, device=device, precision=precision)
+    request = Request(source=source, prompt=prompt, steps=steps, seed=seed, **dict(shared or {}))
+    *_, last = searched(request, wanted, engine)
+    assert isinstance(last, Found)  # noqa: S101  a search that raises nothing ends so
+    return last

@@ -1,0 +1,45 @@
+"""How much of a source is to be kept: a number, or as much as an example kept; no torch."""
+
+import os
+
+from underpaint import pixels
+from underpaint.errors import PictureError, RequestError
+from underpaint.fidelity import compare
+from underpaint.recipe import Recipe
+
+
+def check_keep(keep: float) -> float:
+    """``keep``, if it is a share of structure.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if not 0 <= keep <= 1:
+        raise RequestError(
+            f"keep must lie in [0, 1], got {keep}; 1 keeps all of the source's structure"
+        )
+    return keep
+
+
+def kept_by(
+    example: str | os.PathLike[str] | bytes, before: pixels.Source | pixels.Picture | None = None
+) -> float:
+    """How much structure ``example`` kept of the picture it was made from.
+
+    Args:
+        example: A result.
+        before: What it was made from; without it, its recipe tells what was measured then.
+
+    Raises:
+        PictureError: one cannot be read, their shapes differ, or the recipe does not tell.
+    """
+    if before is not None:
+        return compare(before, example).structure
+    packet, _ = pixels.read_metadata(example)
+    recipe = Recipe.from_xmp(packet or b"")
+    if recipe is None or recipe.fidelity is None:
+        raise PictureError(
+            "the example carries no recipe that tells how far it strayed; name the picture that it "
+            "was made from with --like-source"
+        )
+    return recipe.fidelity.structure
