@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 RUN ?= $(HOME)/.cache/underpaint-training
 MINUTES ?= 120
 
-.PHONY: demo test check bench train pictures clean
+.PHONY: demo test check bench train evaluate-gesso pictures gallery guide clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/underpaint render examples/sketch.png "oil painting, dramatic side light" \
@@ -31,9 +31,20 @@ bench: $(VENV)/.runtime
 train: $(VENV)/.dev
 	$(BIN)/python -m training --run $(RUN) --minutes $(MINUTES)
 
+# The measures of the released weights; SIZE=256 is a sample of them in a few minutes.
+SIZE ?= 512
+evaluate-gesso: $(VENV)/.dev
+	$(BIN)/python -m training.evaluate --size $(SIZE)
+
 # The pictures in README and docs, rendered by the released weights.
 pictures: $(VENV)/.dev
 	$(BIN)/python -m docs.make_pictures
+
+gallery: $(VENV)/.dev
+	$(BIN)/python -m docs.make_gallery
+
+guide: $(VENV)/.dev
+	$(BIN)/python -m docs.make_guide
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -10,7 +10,7 @@ COLOURS = ("#1b6ca8", "#d1495b", "#66a182", "#edae49", "#8d5a97", "#2e4057", "#7
 
 
 def draw_panels(panels: Mapping[str, Sequence[Line]], *, across: int = 3) -> Image.Image:
-    """One chart of change against strength a panel, both from 0 to 1, a colour a name."""
+    """One chart a panel under its title, both axes from 0 to 1, a colour a name."""
     down = -(-len(panels) // across)
     names = list(dict.fromkeys(line[0] for lines in panels.values() for line in lines))
     cell = SIDE_PX + 2 * MARGIN_PX
@@ -48,4 +48,4 @@ def _panel(
         colour = COLOURS[names.index(name) % len(COLOURS)]
         points = [place(*pair) for pair in zip(x, y, strict=True)]
         pen.line(points, fill=colour, width=2)
-    pen.text((left, corner[1] + 16), f"{title}: change against strength", "black", font)
+    pen.text((left, corner[1] + 16), title, "black", font)

@@ -94,7 +94,7 @@ def main() -> None:
     from benchmarks.scale_plot import draw_panels
 
     panels = {
-        name: [
+        f"{name}: change against strength": [
             (curve.source, STRENGTHS, [curve.change_at(scale(s, curve)) for s in STRENGTHS])
             for curve in tested
         ]

@@ -1,0 +1,1 @@
+"""How good Gesso is: seven measures on photographs that it never saw."""
