@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import soft_picture
@@ -33,12 +33,15 @@ def falling(middle: float, steepness: float, most: float = 0.95, least: float = 
     return lambda s: least + (most - least) / (1 + math.exp((s - middle) * steepness))
 
 
+@settings(max_examples=400)
 @given(
     middle=st.floats(0.2, 0.8),
     steepness=st.floats(3, 25),
     off=st.floats(-0.05, 0.05),
     place=st.floats(0.05, 0.95),
 )
+@example(middle=0.75, steepness=3.0, off=-0.046875, place=0.05078125)  # below every quick render
+@example(middle=0.5, steepness=24.0, off=0.046875, place=0.25)  # steep, and far off across
 def test_the_strength_is_found_although_quick_renders_are_off(
     middle: float, steepness: float, off: float, place: float
 ) -> None:

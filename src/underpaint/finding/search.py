@@ -136,5 +136,17 @@ def _corrected(quick: Sequence[Kept], full: Sequence[Kept], keep: float) -> floa
     if low is not high:
         return _between(low, high, keep)
     nearest = min(full, key=lambda one: abs(one.kept - keep))
+    if nearest.kept < quick[-1].kept:  # lower than any quick one: nothing lies beside it
+        below = _height(quick, nearest.strength) - nearest.kept
+        return max(_WEAKEST, _crossing(quick, keep + below))
     beside = nearest.strength - _crossing(quick, nearest.kept)
     return min(1.0, max(_WEAKEST, _crossing(quick, keep) + beside))
+
+
+def _height(known: Sequence[Kept], strength: float) -> float:
+    """What the line through what is known says at ``strength``."""
+    low, high = next(
+        (low, high) for low, high in pairwise(known) if low.strength <= strength <= high.strength
+    )
+    share = (strength - low.strength) / (high.strength - low.strength)
+    return low.kept + share * (high.kept - low.kept)

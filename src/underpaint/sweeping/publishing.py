@@ -176,7 +176,11 @@ def _shared(sweep: Sweep) -> str:
     """What all cells have in common, in one line."""
     first, varied = sweep.cells[0].request, _varied(sweep)
     names = ("strength", "guidance_scale", "seed", "sampler", "spacing")
-    words = [label(name, getattr(first, name)) for name in names if name not in varied]
+    words = [
+        label(name, getattr(first, name))
+        for name in names
+        if name not in varied and (name, getattr(first, name)) != ("spacing", "model")
+    ]
     if len({cell.request.steps for cell in sweep.cells}) == 1:
         words.insert(0, label("steps", first.steps))
     return " · ".join([*words, sweep.checkpoint.name])
