@@ -47,6 +47,7 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
     live = list(vae.decoder.parameters())
     member = Member(rank, shared, live, matrices(vae.decoder), lr=LEARNING_RATE, decay=EMA_DECAY)
     encode, decode = compiled(vae.encoder), compiled(vae.decoder)
+    noise = LATENT_NOISE / vae.config.scaling_factor
     start, step, losses = None, 0, []
     while True:
         if step % 50 == 0:
@@ -55,7 +56,7 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
         with autocast():
             with torch.no_grad():
                 z = encode(wanted).float()
-                z = z + torch.rand(len(z), 1, 1, 1) * LATENT_NOISE * torch.randn_like(z)
+                z = z + torch.rand(len(z), 1, 1, 1) * noise * torch.randn_like(z)
             made = decode(z)
         loss = picture_loss(made, wanted)
         loss.backward()

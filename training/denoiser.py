@@ -26,6 +26,7 @@ from training.autoencoder import save_checkpoint
 from training.captions import EMPTY_SHARE, caption, said
 from training.hardware import DTYPE, compiled
 from training.latents import Scene, Scenes
+from training.linear import LATENT_CHANNELS
 from training.pictures import MAIN, Variant
 from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
 from training.text import TEXT_WIDTH, tokenize
@@ -48,8 +49,8 @@ def new_unet() -> UNet2DConditionModel:
     """An untrained UNet: 16.6 M parameters, 16.4 GFLOP a forward at 512²; no attention at its finest level."""
     unet = UNet2DConditionModel(
         sample_size=64,
-        in_channels=16,
-        out_channels=16,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
         block_out_channels=(64, 128, 256),
         layers_per_block=1,
         cross_attention_dim=TEXT_WIDTH,
@@ -145,7 +146,7 @@ def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Noisy latents `x [b, 16, h, w]`, what the network shall say `v`, levels `t [b]`, and token ids `[b, 48]`."""
+    """Noisy latents `x [b, 32, h, w]`, what the network shall say `v`, levels `t [b]`, and token ids `[b, 48]`."""
 
     x: Tensor
     v: Tensor

@@ -18,7 +18,7 @@ from training.pictures import Variant
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One scene's latents `[variants, 16, 32, 32]` float16, what each variant is, and the words for what it shows."""
+    """One scene's latents `[variants, 32, 32, 32]` float16, what each variant is, and the words for what it shows."""
 
     latents: Tensor
     variants: tuple[Variant, ...]
@@ -34,6 +34,7 @@ class Scenes:
         self.pictures, self.cache, self.rank, self.workers = pictures, cache, rank, workers
         cache.mkdir(parents=True, exist_ok=True)
         self.encoder = vae.encoder.to(DTYPE, memory_format=torch.channels_last)
+        self.scale = vae.config.scaling_factor
         self.scenes: list[Scene] = []
         self.known: set[str] = set()
 
@@ -72,10 +73,10 @@ class Scenes:
 
     @torch.no_grad()
     def encode(self, pixels: Tensor) -> Tensor:
-        """Latents `[n, 16, h/8, w/8]` float16 of `[n, h, w, 3]` uint8."""
+        """Latents `[n, 32, h/8, w/8]` float16 of `[n, h, w, 3]` uint8."""
         wanted = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
         wanted = wanted.to(DTYPE, memory_format=torch.channels_last)
-        return self.encoder(wanted).half()
+        return (self.encoder(wanted) * self.scale).half()
 
     def any(self, rng: random.Random) -> Scene:
         """A scene by chance."""

@@ -35,7 +35,7 @@ from underpaint.survival import Spectrum
 if TYPE_CHECKING:
     from PIL import Image
 
-    from underpaint.models.stable_diffusion import StableDiffusion
+    from underpaint.models.loading import Model
 
 V = TypeVar("V")
 
@@ -185,8 +185,11 @@ class Engine:
         return pixels.unframe(self.model.codec.decode(seen), frame, picture)
 
     def _denoised(self, rows: Sequence[Row]) -> list[Tensor]:
+        denoiser = self.model.denoiser
+        if not self.checkpoint.embeds_guidance:
+            denoiser = guided(denoiser)
         with denormals_flushed():
-            return guided(self.model.denoiser)(rows)
+            return denoiser(rows)
 
     # --- one picture's way in ---------------------------------------------------------------------
 
@@ -199,7 +202,7 @@ class Engine:
         else:
             frame, latents = self._framed(picture, request)
             prompt, said = self._worded(request.prompt)
-            negative, also_said = self._worded(request.negative_prompt)
+            negative, also_said = self._worded(request.negative_prompt, negative=True)
             plan = replace(plan, notices=(*plan.notices, *said, *also_said))
         sampler = choose(
             request.sampler or self.checkpoint.defaults.sampler,
@@ -214,7 +217,7 @@ class Engine:
                 single.seed or 0,
                 prompt,
                 negative,
-                _guidance(request, self.checkpoint.schedule),
+                _guidance(request, self.checkpoint.schedule_at(resolved.working_size)),
                 _variation(single),
             )
             yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
@@ -256,16 +259,21 @@ class Engine:
         )
         return frame, latents
 
-    def _worded(self, text: str) -> tuple[Prompt, tuple[Notice, ...]]:
-        return _kept(self._prompts, text, lambda: self.model.words.encode(text), most=KEPT_PROMPTS)
+    def _worded(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
+        return _kept(
+            self._prompts,
+            f"{negative}{text}",
+            lambda: self.model.words.encode(text, negative=negative),
+            most=KEPT_PROMPTS,
+        )
 
     @cached_property
-    def model(self) -> "StableDiffusion":
+    def model(self) -> "Model":
         """The loaded networks; the first use loads them."""
         with collector_paused():
-            from underpaint.models import stable_diffusion  # noqa: PLC0415  heavy: when needed
+            from underpaint.models.loading import load  # noqa: PLC0415  heavy: when needed
 
-        return stable_diffusion.load(self.checkpoint, device=self.device, dtype=self.dtype)
+        return load(self.checkpoint, device=self.device, dtype=self.dtype)
 
     # --- and out ----------------------------------------------------------------------------------
 
@@ -297,7 +305,7 @@ class Engine:
             request=resolved.request,
             plan=resolved.plan,
             source=SourceFacts(picture.name, picture.sha256, *picture.size),
-            model=ModelFacts(self.checkpoint.name, self.checkpoint.family, self.checkpoint.sha256),
+            model=ModelFacts(self.checkpoint.name, self.checkpoint.family.name, self.checkpoint.sha256),
             build=self.build,
             working_size=resolved.working_size,
             size=resolved.size,

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from underpaint.errors import Notice, RequestError
 from underpaint.geometry import Size, fit_box, working_size
+from underpaint.levels import Schedule
 from underpaint.models.catalog import Checkpoint
 from underpaint.peers import copied_steps
 from underpaint.plan import Plan, default_steps, make_plan, starting_point
@@ -88,10 +89,12 @@ def resolve(
         RequestError: the request asks for another model, or its spectrum is missing.
     """
     own, request = checkpoint.defaults, settle(asked, checkpoint)
+    size, work = sizes(asked, checkpoint, picture)
+    schedule = checkpoint.schedule_at(work)
     scale, said = _scale(asked, spectrum)
-    steps, copied = _steps(request, checkpoint, scale)
+    steps, copied = _steps(request, checkpoint, schedule, scale)
     plan = make_plan(
-        checkpoint.schedule,
+        schedule,
         strength=asked.strength,
         steps=steps,
         sampler=request.sampler or own.sampler,
@@ -101,7 +104,6 @@ def resolve(
     )
     if asked.steps_like is None:  # else the count is made again from what was asked
         request = request.model_copy(update={"steps": plan.evaluations or asked.steps})
-    size, work = sizes(asked, checkpoint, picture)
     if not plan.evaluations:
         work = size
     known = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
@@ -135,7 +137,7 @@ NO_STRUCTURE = Notice(
 
 
 def _steps(
-    request: Request, checkpoint: Checkpoint, scale: Spectrum | None
+    request: Request, checkpoint: Checkpoint, schedule: Schedule, scale: Spectrum | None
 ) -> tuple[int, tuple[Notice, ...]]:
     if request.steps is None and request.steps_like is not None:
         raise RequestError(
@@ -143,7 +145,7 @@ def _steps(
             "given; give steps as well"
         )
     if request.steps is None:
-        _, start_t = starting_point(checkpoint.schedule, request.strength, scale)
+        _, start_t = starting_point(schedule, request.strength, scale)
         return default_steps(start_t, over_all=checkpoint.defaults.steps_over_all), ()
     if request.steps_like is None or request.strength == 0:
         return request.steps, ()
@@ -152,7 +154,7 @@ def _steps(
         steps=request.steps,
         strength=request.strength,
         sampler=request.sampler or checkpoint.defaults.sampler,
-        schedule=checkpoint.schedule,
+        schedule=schedule,
     )
     return count, (notice,)
 

@@ -14,7 +14,7 @@ def command(*, json: JsonFlag = False) -> None:
         size_bytes = _bytes_on_disk(found.folder)
         facts: dict[str, object] = {
             "name": name,
-            "family": found.family,
+            "family": found.family.name,
             "bytes": size_bytes,
             "sampler": found.defaults.sampler,
             "guidance_scale": found.defaults.guidance_scale,

@@ -1,7 +1,6 @@
 """What a checkpoint is, read from its JSON alone: no torch, no weights, no code of its own.
 
-A checkpoint is a folder in the diffusers layout. Only the (library, class) pairs listed here are
-ever loaded, so a ``model_index.json`` cannot name code to run.
+A checkpoint is a folder in the diffusers layout, of one of the families.
 """
 
 import hashlib
@@ -16,7 +15,9 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from underpaint.errors import ModelError
+from underpaint.geometry import Size
 from underpaint.levels import Schedule, read_schedule
+from underpaint.models.families import Family, classes_of, family_of
 from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, SamplerName
 from underpaint.survival import LEARNED, Recovery
@@ -25,14 +26,6 @@ from underpaint.vocabulary import Vocabulary
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
 CONFIG_LIMIT_BYTES = 4 * 1024 * 1024  # real configs are a few kilobytes, vocabularies one or two MB
-
-# role: {(library, class), ...}
-LOADABLE: Mapping[str, frozenset[tuple[str, str]]] = {
-    "unet": frozenset({("diffusers", "UNet2DConditionModel")}),
-    "vae": frozenset({("diffusers", "AutoencoderKL"), ("diffusers", "AutoencoderTiny")}),
-    "text_encoder": frozenset({("transformers", "CLIPTextModel")}),
-    "tokenizer": frozenset({("transformers", "CLIPTokenizer")}),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +58,33 @@ class Checkpoint:
     Attributes:
         name: How it was asked for: a shipped name, or the folder's own name.
         folder: Where it lies.
+        family: The family whose adapter runs it.
         classes: The class of each role, such as ``{"unet": "UNet2DConditionModel"}``.
-        schedule: Its noise levels.
+        scheduler: Its scheduler's JSON.
         defaults: What it prefers.
-        multiple_px: What both sides of a picture must be a multiple of: autoencoder times UNet.
+        multiple_px: What both sides of a picture must be a multiple of: autoencoder times network.
+        embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
     """
 
     name: str
     folder: Path
+    family: Family
     classes: Mapping[str, str]
-    schedule: Schedule
+    scheduler: Mapping[str, Any]
     defaults: Defaults
     multiple_px: int
+    embeds_guidance: bool = False
 
-    @property
-    def family(self) -> str:
-        """The family whose adapter runs it."""
-        return "stable-diffusion"
+    @cached_property
+    def schedule(self) -> Schedule:
+        """Its noise levels at the size that suits it; some flows shift them for others."""
+        side = math.isqrt(self.defaults.comfortable_area)
+        return self.schedule_at(Size(side, side))
+
+    def schedule_at(self, work: Size) -> Schedule:
+        """Its noise levels for a picture rendered at that size."""
+        tokens = math.ceil(work.width / self.multiple_px) * math.ceil(work.height / self.multiple_px)
+        return read_schedule(self.scheduler, image_tokens=tokens)
 
     def is_at(self, model: str | None) -> bool:
         """Whether ``model``, a shipped name or a folder however spelt, is this checkpoint."""
@@ -91,7 +94,7 @@ class Checkpoint:
     def sha256(self) -> str:
         """One hash over the files that decide pixels: the JSON, the scheduler and the loaded roles."""
         own = (self.folder / name for name in ("model_index.json", "underpaint.json"))
-        parts = (self.folder / name for name in ("scheduler", *LOADABLE))
+        parts = (self.folder / name for name in ("scheduler", *self.classes))
         inside = (path for part in parts for path in part.iterdir())
         digest = hashlib.sha256()
         for path in sorted(path for path in (*own, *inside) if path.is_file()):
@@ -118,14 +121,7 @@ def find(model: str | Path | None) -> Checkpoint:
     folder = folder_of(asked)
     try:
         _check_folder(folder)
-        return Checkpoint(
-            name=asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name,
-            folder=folder,
-            classes=_checked_classes(read_json(folder / "model_index.json")),
-            schedule=read_schedule(read_json(folder / "scheduler" / "scheduler_config.json")),
-            defaults=_defaults(folder),
-            multiple_px=_multiple_px(folder),
-        )
+        return _read(asked, folder)
     except ModelError:
         raise
     except (OSError, ValueError, TypeError, KeyError) as problem:
@@ -135,12 +131,43 @@ def find(model: str | Path | None) -> Checkpoint:
         ) from None
 
 
-def _multiple_px(folder: Path) -> int:
+def _read(asked: str | Path, folder: Path) -> Checkpoint:
+    index = read_json(folder / "model_index.json")
+    family = family_of(index)
+    classes = classes_of(index, family)
+    core = read_json(folder / family.core / "config.json")
+    checkpoint = Checkpoint(
+        name=asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name,
+        folder=folder,
+        family=family,
+        classes=classes,
+        scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
+        defaults=_defaults(folder, family, core),
+        multiple_px=_multiple_px(folder, core),
+        embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
+    )
+    _ = checkpoint.schedule  # a scheduler that cannot be read is refused now
+    return checkpoint
+
+
+def _multiple_px(folder: Path, core: Mapping[str, Any]) -> int:
+    return _cell_px(folder) * _cells(core)
+
+
+def _cell_px(folder: Path) -> int:
+    """How many pixels a latent cell is wide."""
     vae = read_json(folder / "vae" / "config.json")
-    unet = read_json(folder / "unet" / "config.json")
     of_vae = vae.get("encoder_block_out_channels") or vae["block_out_channels"]
-    halvings = len(of_vae) - 1 + len(unet["block_out_channels"]) - 1
-    return int(2**halvings)
+    return int(2 ** (len(of_vae) - 1))
+
+
+def _cells(core: Mapping[str, Any]) -> int:
+    """How many cells the network needs a side to be a multiple of: its halvings, or its patch."""
+    if "block_out_channels" in core:
+        return int(2 ** (len(core["block_out_channels"]) - 1))
+    if core["_class_name"] == "FluxTransformer2DModel":
+        return 2  # packed outside of it: its own patch_size is 1
+    return int(core["patch_size"])
 
 
 def _check_folder(folder: Path) -> None:
@@ -162,26 +189,18 @@ def _why_not_a_folder(path: Path) -> str:
     return f"no model is called {str(path)!r}"
 
 
-def _checked_classes(index: Mapping[str, Any]) -> dict[str, str]:
-    classes: dict[str, str] = {}
-    for role, allowed in LOADABLE.items():
-        match index.get(role):
-            case [str() as library, str() as name] if (library, name) in allowed:
-                classes[role] = name
-            case given:
-                raise ModelError(
-                    f"model_index.json gives {given!r} for {role}; loaded are "
-                    f"{', '.join(sorted(f'{a}.{b}' for a, b in allowed))}"
-                )
-    return classes
+def _of_family(folder: Path, family: Family, core: Mapping[str, Any]) -> Defaults:
+    """What suits a model of this family that says nothing about it."""
+    cells = core.get("sample_size") if family.core == "unet" else None
+    side = cells * _cell_px(folder) if isinstance(cells, int) else family.native_px
+    return Defaults(family.steps_over_all, family.guidance_scale, family.sampler, side * side)
 
 
-def _defaults(folder: Path) -> Defaults:
-    own = folder / "underpaint.json"
+def _defaults(folder: Path, family: Family, core: Mapping[str, Any]) -> Defaults:
+    own, known = folder / "underpaint.json", _of_family(folder, family, core)
     if not own.is_file():
-        return Defaults()
+        return known
     said = read_json(own)
-    known = Defaults()
     scale = said.get("guidance_scale", known.guidance_scale)
     sampler = said.get("sampler", known.sampler)
     area, side = (

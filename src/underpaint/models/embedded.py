@@ -1,0 +1,45 @@
+"""What text encoders hand to a denoiser, and how rows of one call are put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from underpaint.denoiser import Row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedded:
+    """A prompt as a network reads it.
+
+    Attributes:
+        hidden: [1, tokens, C] float32, for cross or joint attention.
+        pooled: [1, P] float32, for networks that also take the text as one vector.
+        negative: Whether it is steered away from.
+    """
+
+    hidden: Tensor
+    pooled: Tensor | None = None
+    negative: bool = False
+
+
+def embedded(row: Row) -> Embedded:
+    """The row's prompt; only this package makes one."""
+    return cast("Embedded", row.prompt)
+
+
+def hidden_of(rows: Sequence[Row]) -> Tensor:
+    """[B, tokens, C]: what each row's prompt says."""
+    return torch.cat([embedded(row).hidden for row in rows])
+
+
+def pooled_of(rows: Sequence[Row]) -> Tensor:
+    """[B, P]: what each row's prompt says as one vector.
+
+    Raises:
+        ValueError: a prompt was made without one.
+    """
+    vectors = [embedded(row).pooled for row in rows]
+    return torch.cat([vector for vector in vectors if vector is not None])

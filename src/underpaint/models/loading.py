@@ -1,0 +1,120 @@
+"""Opening networks: the adapter of a checkpoint's family, and what all adapters share."""
+
+import importlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from underpaint.codec import Codec
+from underpaint.denoiser import Denoiser, Prompt
+from underpaint.errors import ModelError, Notice
+from underpaint.models.catalog import Checkpoint
+
+
+class Words(Protocol):
+    """A family's text encoders."""
+
+    def encode(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
+        """What the denoiser of the same family understands, and what to say about the text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A loaded checkpoint, whatever its family.
+
+    Attributes:
+        codec: Its autoencoder.
+        denoiser: Its network, not yet guided.
+        words: Its text encoders.
+    """
+
+    codec: Codec
+    denoiser: Denoiser
+    words: Words
+
+
+class Adapter(Protocol):
+    """What the module of a family offers."""
+
+    def load(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
+        """The checkpoint's networks on ``device`` in ``dtype``."""
+        ...
+
+
+def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
+    """The checkpoint's networks on ``device`` in ``dtype``; text encoders stay in float32.
+
+    Raises:
+        ModelError: weights are missing, are no safetensors, or do not fit their config.
+    """
+    module = importlib.import_module(f"underpaint.models.{checkpoint.family.adapter}")
+    with _without_chatter(), _refusals(checkpoint):
+        return cast("Adapter", module).load(checkpoint, device=device, dtype=dtype)
+
+
+def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> Any:
+    """The network of that role, ready for inference; every weight comes from the file.
+
+    Raises:
+        ValueError: weights are missing.
+    """
+    # transformers calls it dtype and diffusers torch_dtype
+    named = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
+    network, report = kind.from_pretrained(
+        checkpoint.folder / role,
+        use_safetensors=True,
+        local_files_only=True,
+        output_loading_info=True,
+        **{named: dtype},
+    )
+    if missing := sorted(report["missing_keys"]):
+        raise ValueError(f"{role} has no weights for {missing[0]} ({len(missing)} missing)")
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
+    """The tokenizer of that role."""
+    return kind.from_pretrained(checkpoint.folder / role, local_files_only=True)
+
+
+@contextmanager
+def _refusals(checkpoint: Checkpoint) -> Generator[None]:
+    """Turns what the libraries raise about a checkpoint into one sentence."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as problem:
+        first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise ModelError(
+            f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"
+        ) from problem
+
+
+@contextmanager
+def _without_chatter() -> Generator[None]:
+    """Keeps the libraries' progress bars and advice off standard error while they load."""
+    voices = (diffusers_logging, transformers_logging)
+    levels = [voice.get_verbosity() for voice in voices]
+    bars = transformers_logging.is_progress_bar_enabled()
+    for voice in voices:
+        voice.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for voice, level in zip(voices, levels, strict=True):
+            voice.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def fed(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """``x [B, C, h, w]`` as convolutions like it: on the device, in its numbers, channels last."""
+    return x.to(device, dtype).contiguous(memory_format=torch.channels_last)
