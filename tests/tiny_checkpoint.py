@@ -35,8 +35,8 @@ def make_tiny_checkpoint(folder: Path, *, prediction_type: str = "epsilon", seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         _networks(folder)
-    _tokenizer(folder / "tokenizer")
-    _write(folder / "model_index.json", _INDEX)
+    write_tokenizer(folder / "tokenizer")
+    write_json(folder / "model_index.json", _INDEX)
     scheduler = {
         "_class_name": "DDIMScheduler",
         "beta_start": 0.00085,
@@ -48,8 +48,8 @@ def make_tiny_checkpoint(folder: Path, *, prediction_type: str = "epsilon", seed
         "set_alpha_to_one": False,
         "steps_offset": 1,
     }
-    _write(folder / "scheduler" / "scheduler_config.json", scheduler)
-    _write(
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+    write_json(
         folder / "underpaint.json", {"guidance_scale": 3.0, "comfortable_px": 4096, "min_px": 16}
     )
     return folder
@@ -96,12 +96,12 @@ def _networks(folder: Path) -> None:
     text.save_pretrained(folder / "text_encoder")
 
 
-def _tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path) -> None:
     """CLIP's byte-level alphabet without any merges, so every letter is a token."""
     letters = _byte_letters()
     words = [*letters, *(f"{letter}</w>" for letter in letters)]
     vocabulary = {word: i for i, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
-    _write(folder / "vocab.json", vocabulary)
+    write_json(folder / "vocab.json", vocabulary)
     (folder / "merges.txt").write_text("#version: 0.2\n", "utf-8")
     marks = {
         "bos_token": "<|startoftext|>",
@@ -109,9 +109,9 @@ def _tokenizer(folder: Path) -> None:
         "pad_token": "<|endoftext|>",
         "unk_token": "<|endoftext|>",
     }
-    _write(folder / "special_tokens_map.json", marks)
+    write_json(folder / "special_tokens_map.json", marks)
     config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": TOKENS, **marks}
-    _write(folder / "tokenizer_config.json", config)
+    write_json(folder / "tokenizer_config.json", config)
 
 
 def _byte_letters() -> list[str]:
@@ -122,6 +122,6 @@ def _byte_letters() -> list[str]:
     return [chr(code[byte]) for byte in range(256)]
 
 
-def _write(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")

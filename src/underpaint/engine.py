@@ -305,7 +305,9 @@ class Engine:
             request=resolved.request,
             plan=resolved.plan,
             source=SourceFacts(picture.name, picture.sha256, *picture.size),
-            model=ModelFacts(self.checkpoint.name, self.checkpoint.family.name, self.checkpoint.sha256),
+            model=ModelFacts(
+                self.checkpoint.name, self.checkpoint.family.name, self.checkpoint.sha256
+            ),
             build=self.build,
             working_size=resolved.working_size,
             size=resolved.size,

@@ -62,6 +62,7 @@ class Checkpoint:
         classes: The class of each role, such as ``{"unet": "UNet2DConditionModel"}``.
         scheduler: Its scheduler's JSON.
         defaults: What it prefers.
+        cell_px: How many pixels a latent cell is wide.
         multiple_px: What both sides of a picture must be a multiple of: autoencoder times network.
         embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
     """
@@ -72,6 +73,7 @@ class Checkpoint:
     classes: Mapping[str, str]
     scheduler: Mapping[str, Any]
     defaults: Defaults
+    cell_px: int
     multiple_px: int
     embeds_guidance: bool = False
 
@@ -83,7 +85,9 @@ class Checkpoint:
 
     def schedule_at(self, work: Size) -> Schedule:
         """Its noise levels for a picture rendered at that size."""
-        tokens = math.ceil(work.width / self.multiple_px) * math.ceil(work.height / self.multiple_px)
+        tokens = math.ceil(work.width / self.multiple_px) * math.ceil(
+            work.height / self.multiple_px
+        )
         return read_schedule(self.scheduler, image_tokens=tokens)
 
     def is_at(self, model: str | None) -> bool:
@@ -136,22 +140,20 @@ def _read(asked: str | Path, folder: Path) -> Checkpoint:
     family = family_of(index)
     classes = classes_of(index, family)
     core = read_json(folder / family.core / "config.json")
+    cell_px = _cell_px(folder)
     checkpoint = Checkpoint(
         name=asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name,
         folder=folder,
         family=family,
         classes=classes,
         scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
-        defaults=_defaults(folder, family, core),
-        multiple_px=_multiple_px(folder, core),
+        defaults=_defaults(folder, _of_family(family, core, cell_px)),
+        cell_px=cell_px,
+        multiple_px=cell_px * _cells(core),
         embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
     )
     _ = checkpoint.schedule  # a scheduler that cannot be read is refused now
     return checkpoint
-
-
-def _multiple_px(folder: Path, core: Mapping[str, Any]) -> int:
-    return _cell_px(folder) * _cells(core)
 
 
 def _cell_px(folder: Path) -> int:
@@ -189,15 +191,18 @@ def _why_not_a_folder(path: Path) -> str:
     return f"no model is called {str(path)!r}"
 
 
-def _of_family(folder: Path, family: Family, core: Mapping[str, Any]) -> Defaults:
+def _of_family(family: Family, core: Mapping[str, Any], cell_px: int) -> Defaults:
     """What suits a model of this family that says nothing about it."""
     cells = core.get("sample_size") if family.core == "unet" else None
-    side = cells * _cell_px(folder) if isinstance(cells, int) else family.native_px
-    return Defaults(family.steps_over_all, family.guidance_scale, family.sampler, side * side)
+    side = cells * cell_px if isinstance(cells, int) else family.native_px
+    steps, scale = family.steps_over_all, family.guidance_scale
+    if core.get("guidance_embeds") is False:  # FLUX.1 schnell: distilled to a few unguided steps
+        steps, scale = 4, 1.0
+    return Defaults(steps, scale, family.sampler, side * side)
 
 
-def _defaults(folder: Path, family: Family, core: Mapping[str, Any]) -> Defaults:
-    own, known = folder / "underpaint.json", _of_family(folder, family, core)
+def _defaults(folder: Path, known: Defaults) -> Defaults:
+    own = folder / "underpaint.json"
     if not own.is_file():
         return known
     said = read_json(own)

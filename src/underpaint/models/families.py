@@ -15,14 +15,18 @@ from underpaint.request import SamplerName
 Classes = frozenset[tuple[str, str]]
 
 UNET: Classes = frozenset({("diffusers", "UNet2DConditionModel")})
-AUTOENCODERS: Classes = frozenset({("diffusers", "AutoencoderKL"), ("diffusers", "AutoencoderTiny")})
+AUTOENCODERS: Classes = frozenset(
+    {("diffusers", "AutoencoderKL"), ("diffusers", "AutoencoderTiny")}
+)
 CLIP: Classes = frozenset({("transformers", "CLIPTextModel")})
 PROJECTED_CLIP: Classes = frozenset({("transformers", "CLIPTextModelWithProjection")})
 CLIP_WORDS: Classes = frozenset(
     {("transformers", "CLIPTokenizer"), ("transformers", "CLIPTokenizerFast")}
 )
 T5: Classes = frozenset({("transformers", "T5EncoderModel")})
-T5_WORDS: Classes = frozenset({("transformers", "T5TokenizerFast"), ("transformers", "T5Tokenizer")})
+T5_WORDS: Classes = frozenset(
+    {("transformers", "T5TokenizerFast"), ("transformers", "T5Tokenizer")}
+)
 
 
 @dataclass(frozen=True, slots=True)

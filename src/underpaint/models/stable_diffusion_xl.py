@@ -1,0 +1,125 @@
+"""The Stable Diffusion XL family: two CLIP text encoders, and a UNet that is told sizes.
+
+Podell et al. 2023 (SDXL): the penultimate hidden states of both encoders side by side, the second's
+pooled vector, and six numbers (section 2.2); the refiner reads the second encoder alone, and an
+aesthetic score in the place of the target size.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
+from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+from underpaint.denoiser import Prompt, Row
+from underpaint.errors import Notice
+from underpaint.models.catalog import Checkpoint, read_json
+from underpaint.models.embedded import Embedded, embedded, pooled_of
+from underpaint.models.loading import Model, opened, opened_tokenizer
+from underpaint.models.stable_diffusion import UNetDenoiser, open_autoencoder, open_unet
+
+AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # what diffusers tells the refiner
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The numbers that the UNet is told beside the words.
+
+    Attributes:
+        cell_px: How many pixels a latent cell is wide.
+        scored: Whether an aesthetic score takes the target size's place.
+    """
+
+    cell_px: int
+    scored: bool
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
+        """``text_embeds`` [B, P] and ``time_ids`` [B, 5 or 6] of the rows."""
+        return {
+            "text_embeds": pooled_of(rows),
+            "time_ids": torch.tensor([self._ids(row) for row in rows], dtype=torch.float32),
+        }
+
+    def _ids(self, row: Row) -> list[float]:
+        """Original size, crop and target size: the picture's own, uncropped; heights first."""
+        height, width = (float(side * self.cell_px) for side in row.x.shape[-2:])
+        if not self.scored:
+            return [height, width, 0.0, 0.0, height, width]
+        negative = embedded(row).negative
+        return [
+            height, width, 0.0, 0.0, NEGATIVE_AESTHETIC_SCORE if negative else AESTHETIC_SCORE
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Prompts to embeddings through the encoders that the checkpoint has.
+
+    Attributes:
+        encoders: Tokenizer and network of each; the last one's pooled vector is used.
+        silent_negative: Whether an empty negative prompt is zeros rather than the encoded silence.
+    """
+
+    encoders: Sequence[tuple[CLIPTokenizer, CLIPTextModel | CLIPTextModelWithProjection]]
+    silent_negative: bool
+
+    @torch.inference_mode()
+    def encode(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
+        """Hidden states [1, tokens, C] and the pooled vector [1, P], float32."""
+        hidden: list[Tensor] = []
+        pooled = torch.empty(0)
+        for tokenizer, network in self.encoders:
+            ids = cast("Any", tokenizer)(
+                text,
+                padding="max_length",
+                max_length=tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            )["input_ids"]
+            output = network(ids, output_hidden_states=True)
+            hidden.append(output.hidden_states[-2])
+            pooled = cast("Tensor", output[0])  # the projected vector of the last encoder
+        joined = torch.cat(hidden, dim=-1)
+        if negative and not text and self.silent_negative:
+            joined, pooled = torch.zeros_like(joined), torch.zeros_like(pooled)
+        return Prompt(Embedded(joined, pooled, negative)), ()
+
+
+def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
+    """The checkpoint's networks on ``device`` in ``dtype``; the text encoders stay in float32."""
+    index = read_json(checkpoint.folder / "model_index.json")
+    codec = open_autoencoder(checkpoint, device=device, dtype=dtype)
+    unet = open_unet(checkpoint, device=device, dtype=dtype)
+    scored = _reads_score(checkpoint, index)
+    also = Sizes(cell_px=checkpoint.cell_px, scored=scored)
+    return Model(
+        codec=codec,
+        denoiser=UNetDenoiser(unet, checkpoint.schedule, device, dtype, also),
+        words=Words(_encoders(checkpoint), bool(index.get("force_zeros_for_empty_prompt", True))),
+    )
+
+
+def _reads_score(checkpoint: Checkpoint, index: Mapping[str, Any]) -> bool:
+    """Whether its embedding has room for five numbers rather than six."""
+    said = index.get("requires_aesthetics_score")
+    return bool(said) if said is not None else checkpoint.family.name.endswith("refiner")
+
+
+def _encoders(
+    checkpoint: Checkpoint,
+) -> list[tuple[CLIPTokenizer, CLIPTextModel | CLIPTextModelWithProjection]]:
+    kinds: dict[str, Any] = {
+        "text_encoder": CLIPTextModel,
+        "text_encoder_2": CLIPTextModelWithProjection,
+    }
+    return [
+        (
+            opened_tokenizer(CLIPTokenizer, checkpoint, role.replace("text_encoder", "tokenizer")),
+            opened(kind, checkpoint, role, torch.float32),
+        )
+        for role, kind in kinds.items()
+        if role in checkpoint.classes
+    ]

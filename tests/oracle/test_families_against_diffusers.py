@@ -1,0 +1,149 @@
+"""Every family's whole picture against diffusers' own img2img pipeline on the same weights.
+
+Both are told the same levels and get the same noise, prompts and latents; float32.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxImg2ImgPipeline,
+    StableDiffusion3Img2ImgPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+)
+
+from tests.conftest import soft_picture
+from tests.tiny_families import make_tiny_flux, make_tiny_sd3, make_tiny_xl
+from underpaint import Engine, Request, pixels
+from underpaint.plan import make_plan
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers' own, about its config and numpy
+
+PROMPT, NEGATIVE, SEED, SCALE, STRENGTH, STEPS = "oil painting, side light", "blur", 11, 3.0, 0.6, 4
+
+
+class Rendered:
+    """What ours makes of one request, and what theirs needs to make the same."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.engine = Engine(folder, device="cpu", precision="float32")
+        asked = {
+            "negative_prompt": NEGATIVE,
+            "guidance_scale": SCALE,
+            "sampler": "euler",
+            **options,
+        }
+        self.request = Request(
+            source=soft_picture(64, 48),
+            prompt=PROMPT,
+            seed=SEED,
+            strength=STRENGTH,
+            steps=STEPS,
+            **asked,
+        )
+        self.picture = np.asarray(self.engine.render(self.request).image).astype(int)
+        tensor, frame = pixels.frame(
+            pixels.read(self.request.source),
+            multiple=self.engine.checkpoint.multiple_px,
+            minimum=16,
+        )
+        self.latents = self.engine.model.codec.encode(tensor)[None]
+        self.schedule = self.engine.checkpoint.schedule_at(frame.work)
+        self.levels = make_plan(
+            self.schedule, strength=STRENGTH, steps=STEPS, sampler="euler"
+        ).levels
+
+    @property
+    def sigmas(self) -> list[float]:
+        return [level.sigma / (level.alpha + level.sigma) for level in self.levels[:-1]]
+
+    def assert_is(self, theirs: Any) -> None:
+        other = np.rint(theirs.images[0] * 255).astype(int)
+        assert self.picture.shape == other.shape
+        assert (np.abs(self.picture - other) <= 1).mean() >= 0.999
+        assert other.std() > 5
+
+
+def opened(kind: Any, folder: Path, **absent: None) -> Any:
+    pipe = kind.from_pretrained(folder, local_files_only=True, **absent)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def call(pipe: Any, ours: Rendered, **options: Any) -> Any:
+    return pipe(
+        prompt=PROMPT,
+        image=ours.latents,
+        strength=1.0,  # the start is among the levels that are handed over
+        generator=torch.Generator("cpu").manual_seed(SEED),
+        output_type="np",
+        **options,
+    )
+
+
+@pytest.mark.parametrize("refiner", [False, True], ids=["base", "refiner"])
+@pytest.mark.parametrize("negative", [NEGATIVE, ""], ids=["negative", "silent"])
+def test_xl(tmp_path: Path, *, refiner: bool, negative: str) -> None:
+    folder = make_tiny_xl(tmp_path / "xl", refiner=refiner)
+    ours = Rendered(folder, negative_prompt=negative)
+    pipe = opened(StableDiffusionXLImg2ImgPipeline, folder)
+    pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+    times = [round(ours.schedule.time(level)) for level in ours.levels[:-1]]
+    # None is how diffusers is told of silence; its refiner encodes the empty prompt
+    told = negative or None
+    ours.assert_is(call(pipe, ours, negative_prompt=told, guidance_scale=SCALE, timesteps=times))
+
+
+class FlowLevels(FlowMatchEulerDiscreteScheduler):
+    """The levels that are handed over, with no shift on top."""
+
+    def set_timesteps(self, *_: Any, sigmas: Any = None, **__: Any) -> None:
+        levels = torch.tensor(sigmas, dtype=torch.float32)
+        self.timesteps = levels * self.config.num_train_timesteps
+        self.sigmas = torch.cat([levels, torch.zeros(1)])
+        self.num_inference_steps = len(levels)
+        self._step_index = self._begin_index = None
+
+
+@pytest.mark.parametrize("long_reader", [True, False], ids=["t5", "without t5"])
+def test_sd3(tmp_path: Path, *, long_reader: bool) -> None:
+    folder = make_tiny_sd3(tmp_path / "sd3", long_reader=long_reader)
+    ours = Rendered(folder)
+    absent = {} if long_reader else {"text_encoder_3": None, "tokenizer_3": None}
+    pipe = opened(StableDiffusion3Img2ImgPipeline, folder, **absent)
+    pipe.scheduler = FlowLevels.from_config(pipe.scheduler.config)
+    ours.assert_is(
+        call(
+            pipe,
+            ours,
+            negative_prompt=NEGATIVE,
+            guidance_scale=SCALE,
+            sigmas=ours.sigmas,
+            height=48,
+            width=64,
+        )
+    )
+
+
+@pytest.mark.parametrize("dev", [True, False], ids=["dev", "schnell"])
+def test_flux(tmp_path: Path, *, dev: bool) -> None:
+    folder = make_tiny_flux(tmp_path / "flux", dev=dev)
+    ours = Rendered(folder, guidance_scale=SCALE if dev else 1.0)
+    pipe = opened(FluxImg2ImgPipeline, folder)
+    pipe.scheduler = FlowLevels.from_config(pipe.scheduler.config)
+    ours.assert_is(
+        call(
+            pipe,
+            ours,
+            guidance_scale=SCALE,
+            sigmas=ours.sigmas,
+            height=48,
+            width=64,
+            max_sequence_length=512 if dev else 256,
+        )
+    )
