@@ -1,5 +1,6 @@
 """Minute random checkpoints of the families beside Stable Diffusion, in the diffusers layout."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import T5Config, T5EncoderModel, T5TokenizerFast
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
 
-from tests.tiny_checkpoint import TOKENS, write_json, write_tokenizer
+from tests.tiny_checkpoint import TOKENS, make_tiny_checkpoint, write_json, write_tokenizer
 
 ABSENT = [None, None]
 CLIP, CLIP_PROJECTED = (
@@ -140,6 +141,25 @@ def make_tiny_xl(folder: Path, *, refiner: bool = False, seed: int = 0) -> Path:
         index["requires_aesthetics_score"] = True
         return write(folder, "StableDiffusionXLImg2ImgPipeline", TABLE, index)
     return write(folder, "StableDiffusionXLPipeline", TABLE, index)
+
+
+def make_tiny_lcm(folder: Path, *, seed: int = 0) -> Path:
+    """Stable Diffusion as a latent consistency model, which takes its guidance scale as an input."""
+    make_tiny_checkpoint(folder, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        plain = UNet2DConditionModel.load_config(folder / "unet")
+        unet = UNet2DConditionModel.from_config({**plain, "time_cond_proj_dim": 16})
+        unet.save_pretrained(folder / "unet")
+    scheduler = {**TABLE, "_class_name": "LCMScheduler", "original_inference_steps": 50}
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+    index = json.loads((folder / "model_index.json").read_text())
+    index |= {
+        "_class_name": "LatentConsistencyModelPipeline",
+        "scheduler": ["diffusers", "LCMScheduler"],
+    }
+    write_json(folder / "model_index.json", index)
+    return folder
 
 
 def make_tiny_sd3(folder: Path, *, long_reader: bool = True, seed: int = 0) -> Path:

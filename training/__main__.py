@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-AUTOENCODER_SHARE, DENOISER_SHARE, DECODER_SHARE = 0.28, 0.62, 0.1
+AUTOENCODER_SHARE, DENOISER_SHARE, DECODER_SHARE = 0.03, 0.75, 0.22
 RELEASED = Path("src/underpaint/models/gesso")
 
 

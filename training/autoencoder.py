@@ -1,17 +1,15 @@
-"""Trains Gesso's autoencoder: 8x smaller, 16 channels, on drawn pictures alone.
+"""Makes Gesso's autoencoder: 8x smaller, 32 channels, its encoder linear and final within minutes.
 
-    python -m training.autoencoder --pictures DIR --run DIR --minutes 25
+    python -m training.autoencoder --pictures DIR --run DIR --minutes 3
 
-It resumes from its own checkpoint, and ends with `RUN/vae`, a `diffusers` folder whose latents have zero mean and
-unit variance a channel (so `scaling_factor` is 1).
+It ends with `RUN/vae`, a `diffusers` folder. The encoder is the principal components of 8x8 patches (`linear.py`) and is
+never trained again, so latents may be cached and the denoiser may begin at once; `decoder.py` makes the decoder good.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import math
-import time
 from pathlib import Path
 
 import cv2
@@ -21,33 +19,32 @@ from diffusers import AutoencoderTiny
 from numpy.typing import NDArray
 from skimage import data
 from skimage.color import deltaE_ciede2000, rgb2lab
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from training.hardware import autocast, compiled
-from training.quick import quick_picture
-from training.team import SAVE, STOP, WORKERS, Member, Shared, start_team
-
-LATENT_CHANNELS = 16
-CROP_PX = 96
-BATCH = 8
-LEARNING_RATE = 1e-3
-EMA_DECAY = 0.998
-LATENT_NOISE = 0.08  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
-STATISTICS_STEPS = (
-    400  # from here on the latents' mean and deviation stay fixed: a batch's own would blur colour
+from training.linear import (
+    LATENT_CHANNELS,
+    LinearAutoencoder,
+    fill_network,
+    half_whiten,
+    start_at_components,
+    train_linear,
 )
+from training.quick import quick_picture
+
+CROP_PX = 96
+SCALING = 10.0  # the network's own latents are so much smaller than the denoiser's
 
 
 def new_autoencoder() -> AutoencoderTiny:
-    """An untrained `AutoencoderTiny`: 32 + 51 GFLOP at 512², 1.6 M parameters."""
+    """An untrained `AutoencoderTiny`: 7 + 51 GFLOP at 512², .9 M parameters."""
     return AutoencoderTiny(
         latent_channels=LATENT_CHANNELS,
-        num_encoder_blocks=(0, 1, 2, 3),
+        num_encoder_blocks=(0, 0, 0, 0),
         num_decoder_blocks=(3, 2, 1, 0),
         encoder_block_out_channels=(64, 64, 64, 64),
         decoder_block_out_channels=(64, 64, 64, 64),
-        scaling_factor=1.0,
+        scaling_factor=SCALING,
     )
 
 
@@ -93,41 +90,17 @@ class Pictures:
         return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-class Normalised(nn.Module):
-    """The autoencoder with its latents held at mean 0 and variance 1 a channel while it learns."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.vae = new_autoencoder()
-        self.norm = nn.BatchNorm2d(LATENT_CHANNELS, affine=False, momentum=0.02)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """The round trip, -1...1."""
-        with autocast():
-            raw = self.vae.encoder(pixels)
-        z = self.norm(raw.float())
-        noise = torch.rand(z.shape[0], 1, 1, 1) * LATENT_NOISE
-        z = z + noise * torch.randn_like(z)
-        with autocast():
-            return self.vae.decoder(z)
-
-
 def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:
     """L1 and squares of the pixels, L1 of their gradients, and of the picture shrunk by 4 (colour)."""
     made = made.float()
     error = made - wanted
     gradient = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    return error.abs().mean() + 4 * error.square().mean() + 0.5 * gradient + 0.5 * F.avg_pool2d(error, 4).abs().mean()
-
-
-def folded(model: Normalised, mean: Tensor, deviation: Tensor) -> AutoencoderTiny:
-    """A copy whose encoder's last convolution gives normalised latents; the decoder already expects them."""
-    vae = copy.deepcopy(model.vae)
-    last = vae.encoder.layers[-1]
-    with torch.no_grad():
-        last.weight.div_(deviation[:, None, None, None])
-        last.bias.sub_(mean).div_(deviation)
-    return vae.eval()
+    return (
+        error.abs().mean()
+        + 4 * error.square().mean()
+        + 0.5 * gradient
+        + 0.5 * F.avg_pool2d(error, 4).abs().mean()
+    )
 
 
 def photographs() -> dict[str, Tensor]:
@@ -163,109 +136,6 @@ def save_checkpoint(path: Path, state: dict[str, object]) -> None:
     path.with_suffix(".tmp").replace(path)
 
 
-def matrices(model: nn.Module) -> list[bool]:
-    """Which parameters Muon steps: the square convolutions."""
-    return [p.dim() == 4 and min(p.shape[:2]) == 64 for p in model.parameters()]
-
-
-def begin_from(released: Path, run: Path) -> None:
-    """Writes a first checkpoint from a released autoencoder, whose latents are normalised already."""
-    model = Normalised()
-    model.vae.load_state_dict(AutoencoderTiny.from_pretrained(released / "vae").state_dict())
-    state = model.state_dict()
-    save_checkpoint(
-        run / "autoencoder.pt",
-        {"model": state, "mean": state, "step": STATISTICS_STEPS, "spent": 0.0},
-    )
-
-
-def train(folder: Path, run: Path, minutes: float, released: Path | None) -> None:
-    """Trains until `minutes` in all (resumed ones included) have passed, then writes `run/vae`."""
-    run.mkdir(parents=True, exist_ok=True)
-    model = Normalised()
-    if released and not (run / "autoencoder.pt").exists():
-        begin_from(released, run)
-    if (run / "autoencoder.pt").exists():
-        model.load_state_dict(torch.load(run / "autoencoder.pt")["model"])
-    start_team(work, list(model.parameters()), folder, run, minutes)
-    freeze(run, Pictures(folder, quick=60))
-
-
-def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> None:
-    """One worker: its half of each batch, from pictures of its own."""
-    rng = np.random.default_rng(time.time_ns() + rank)
-    torch.manual_seed(rank)
-    pictures = Pictures(folder, quick=80, seed=rank)
-    model = Normalised().to(memory_format=torch.channels_last)
-    mean_model, path = copy.deepcopy(model), run / "autoencoder.pt"
-    member = Member(
-        rank, shared, list(model.parameters()), matrices(model), lr=LEARNING_RATE, decay=EMA_DECAY
-    )
-    member.resume_optimizer(run / f"autoencoder-optimizer-{rank}.pt")
-    step, spent = 0, 0.0
-    if path.exists():
-        saved = torch.load(path)
-        step, spent = saved["step"], saved["spent"]
-        model.norm.load_state_dict(
-            {k[5:]: v for k, v in saved["mean"].items() if k.startswith("norm.")}
-        )
-        if rank == 0:
-            with torch.no_grad():
-                torch._foreach_copy_(
-                    member.mean, [saved["mean"][name] for name, _ in model.named_parameters()]
-                )
-    step_model = compiled(model)
-    last, saved_at, losses = None, spent, []
-    while True:
-        if step % 50 == 0:
-            pictures.refresh(folder.resolve())
-        model.norm.train(step < STATISTICS_STEPS)
-        wanted = pictures.crops(rng, BATCH // WORKERS, CROP_PX)
-        loss = picture_loss(step_model(wanted), wanted)
-        loss.backward()
-        losses.append(loss.item())
-        if rank == 0:
-            now = time.monotonic()
-            spent, last = spent + now - (last or now), now
-            left = 1 - spent / (minutes * 60)
-            rate = (
-                LEARNING_RATE
-                * min(1, (step + 1) / 200)
-                * (0.02 + 0.98 * min(1, max(0, left) / 0.5))
-            )
-            save = spent - saved_at > 180 or left <= 0
-            shared.orders.copy_(torch.tensor([rate, left <= 0, save, spent, step]))
-        orders = member.update()
-        step += 1
-        if rank == 0 and step % 50 == 0:
-            print(
-                f"step {step} {spent:.0f} s loss {np.mean(losses[-50:]):.4f} rate {rate:.2e} drawn {len(pictures.drawn)}",
-                flush=True,
-            )
-        if orders[SAVE]:
-            saved_at = spent
-            member.save_optimizer(run / f"autoencoder-optimizer-{rank}.pt")
-            if rank == 0:
-                mean_model.load_state_dict(model.state_dict())
-                with torch.no_grad():
-                    torch._foreach_copy_(list(mean_model.parameters()), member.mean)
-                state = {
-                    "model": model.state_dict(),
-                    "mean": mean_model.state_dict(),
-                    "step": step,
-                    "spent": spent,
-                }
-                save_checkpoint(path, state)
-                print(figures_line(judge(folded(mean_model, *statistics(mean_model)))), flush=True)
-        if orders[STOP]:
-            return
-
-
-def statistics(model: Normalised) -> tuple[Tensor, Tensor]:
-    """The running mean and deviation of the latents."""
-    return model.norm.running_mean, model.norm.running_var.sqrt()
-
-
 def figures_line(figures: dict[str, tuple[float, float]]) -> str:
     """The figures of `judge`, to read."""
     return "  ".join(
@@ -273,30 +143,31 @@ def figures_line(figures: dict[str, tuple[float, float]]) -> str:
     )
 
 
-@torch.no_grad()
-def freeze(run: Path, pictures: Pictures) -> None:
-    """Writes `run/vae`, never to change again, and prints how the latents of drawn pictures are spread."""
-    model = Normalised()
-    model.load_state_dict(torch.load(run / "autoencoder.pt")["mean"])
-    rng = np.random.default_rng(1)
-    for _ in range(3):
-        pictures.refresh(pictures.folder.resolve())
-    raw = torch.cat([model.vae.encoder(pictures.crops(rng, 16, 192)) for _ in range(20)])
-    mean, deviation = statistics(model)
-    vae = folded(model, mean, deviation)
-    z = (raw - mean[:, None, None]) / deviation[:, None, None]
-    print(
-        "means", z.mean((0, 2, 3)), "deviations", z.std((0, 2, 3)), "most", z.abs().amax((0, 2, 3))
-    )
+def train(folder: Path, run: Path, minutes: float) -> None:
+    """Writes `run/vae`, if it is not there yet."""
+    if (run / "vae").exists():
+        return
+    torch.manual_seed(0)
+    torch.set_flush_denormal(True)
+    rng = np.random.default_rng(0)
+    pictures = Pictures(folder, quick=80)
+    for _ in range(pictures.most_shards):
+        pictures.refresh()
+    model = LinearAutoencoder(LATENT_CHANNELS).to(memory_format=torch.channels_last)
+    start_at_components(model, pictures.crops(rng, 400, CROP_PX))
+    train_linear(model, lambda count: pictures.crops(rng, count, CROP_PX), minutes)
+    deviations = half_whiten(model, pictures.crops(rng, 64, 192))
+    print("deviations", [round(one, 2) for one in deviations.tolist()])
+    vae = new_autoencoder()
+    fill_network(vae, model)
+    print(figures_line(judge(vae.eval())), flush=True)
     vae.save_pretrained(run / "vae")
-    print(figures_line(judge(vae)), flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=25)
-    parser.add_argument("--begin-from", type=Path, help="a released folder to improve")
+    parser.add_argument("--minutes", type=float, default=3)
     options = parser.parse_args()
-    train(options.pictures, options.run, options.minutes, options.begin_from)
+    train(options.pictures, options.run, options.minutes)

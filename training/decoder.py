@@ -1,4 +1,4 @@
-"""Trains the autoencoder's decoder further, with the encoder frozen: latents that were cached stay valid.
+"""Trains the autoencoder's decoder; the encoder is what it is, so latents that were cached stay valid.
 
 python -m training.decoder --pictures DIR --run DIR --minutes 8
 """
@@ -13,21 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
+from torch import nn
 
-from training.autoencoder import (
-    BATCH,
-    CROP_PX,
-    LATENT_NOISE,
-    Pictures,
-    figures_line,
-    judge,
-    matrices,
-    picture_loss,
-)
+from training.autoencoder import CROP_PX, Pictures, figures_line, judge, picture_loss
 from training.hardware import autocast, compiled
 from training.team import STOP, WORKERS, Member, Shared, start_team
 
+BATCH = 8
 LEARNING_RATE = 5e-4
+LATENT_NOISE = 0.08  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
 EMA_DECAY = 0.995
 
 
@@ -74,6 +68,11 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
             break
     if rank == 0:
         finish(vae, member, run)
+
+
+def matrices(model: nn.Module) -> list[bool]:
+    """Which parameters Muon steps: the square convolutions."""
+    return [p.dim() == 4 and min(p.shape[:2]) == 64 for p in model.parameters()]
 
 
 def finish(vae: AutoencoderTiny, member: Member, run: Path) -> None:

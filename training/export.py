@@ -27,7 +27,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training.autoencoder import Normalised, folded
+from training.autoencoder import new_autoencoder
 from training.captions import subjects_of, train_tokenizer
 from training.denoiser import new_unet
 from training.text import new_text_encoder
@@ -36,15 +36,6 @@ from training.vocabulary import NEAR, phrases
 GUIDANCE_SCALE = 1.5  # from 2 on side light begins to burn
 COMFORTABLE_PX = 512 * 512
 MIN_PX = 64
-
-
-def latest_autoencoder(run: Path) -> AutoencoderTiny:
-    """The frozen autoencoder of a run, or before that the running mean of the one in training."""
-    if (run / "vae").exists():
-        return AutoencoderTiny.from_pretrained(run / "vae")
-    model = Normalised()
-    model.load_state_dict(torch.load(run / "autoencoder.pt")["mean"])
-    return folded(model, model.norm.running_mean, model.norm.running_var.sqrt())
 
 
 def latest_networks(run: Path) -> tuple[UNet2DConditionModel, CLIPTextModel]:
@@ -109,7 +100,8 @@ def write_folder(run: Path, folder: Path, *, untrained: bool, guidance: float) -
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     unet, text = untrained_networks(tokenizer) if untrained else latest_networks(run)
     unet.half().save_pretrained(folder / "unet")
-    latest_autoencoder(run).half().save_pretrained(folder / "vae")
+    vae = new_autoencoder() if untrained else AutoencoderTiny.from_pretrained(run / "vae")
+    vae.half().save_pretrained(folder / "vae")
     write_text_encoder(text, folder / "text_encoder")
     scheduler = DPMSolverMultistepScheduler(
         num_train_timesteps=1000,

@@ -1,15 +1,16 @@
-"""Where Gesso's autoencoder begins: the best linear one, found in a few minutes.
+"""Where Gesso's autoencoder begins: a linear one, found in a few minutes.
 
-Eight-by-eight patches have principal components, and the encoder starts as the projection onto the first of them, a
-chain of strided convolutions without an activation. A linear decoder of the network's own shape is trained with it, so
-that windows may overlap. The encoder stays linear for good: a mixture of latents is a mixture of pictures, twice the
-light is twice the latent, and it never has to be trained again. The decoder goes on to learn what a linear one can't
-(`decoder.py`), from here: a rectifier passes a signed signal as two channels, its positive and its negative part.
+Its encoder is the projection of 8x8 patches onto their first principal components, a chain of strided convolutions
+without an activation, and stays so for good: a mixture of latents is a mixture of pictures, twice the light is twice the
+latent, and nothing that was encoded is ever out of date. A linear decoder of the network's own shape is trained first.
+The network then starts with that function and goes on to learn what a linear one can't (`decoder.py`): a rectifier
+passes a signed signal as two channels, its positive and its negative part.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -69,7 +70,11 @@ def start_at_components(model: LinearAutoencoder, crops: Tensor) -> None:
     """Sets the encoder to the whitened principal components of 8x8 patches of `crops [n, 3, h, w]`."""
     first, *strided, last = model.encoder
     channels = last.out_channels
-    patches = F.unfold(crops.add(1).div(2), PATCH_PX, stride=PATCH_PX).transpose(1, 2).reshape(-1, 3 * PATCH_PX**2)
+    patches = (
+        F.unfold(crops.add(1).div(2), PATCH_PX, stride=PATCH_PX)
+        .transpose(1, 2)
+        .reshape(-1, 3 * PATCH_PX**2)
+    )
     mean = patches.mean(0)
     energies, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
     energies, vectors = energies.flip(0)[:WIDTH], vectors.flip(1)[:, :WIDTH]
@@ -86,7 +91,9 @@ def start_at_components(model: LinearAutoencoder, crops: Tensor) -> None:
                 for dx in range(2):
                     layer.weight[channel * 4 + 2 * dy + dx, channel, 1 + dy, 1 + dx] = 1
         held *= 4
-    basis = vectors.T.reshape(WIDTH, 3, 2, 2, 2, 2, 2, 2)  # component, colour, y4, y2, y1, x4, x2, x1
+    basis = vectors.T.reshape(
+        WIDTH, 3, 2, 2, 2, 2, 2, 2
+    )  # component, colour, y4, y2, y1, x4, x2, x1
     # The second folding numbered its channels ((colour, y1, x1), y2, x2).
     basis = basis.permute(0, 1, 4, 7, 3, 6, 2, 5).reshape(WIDTH, held, 2, 2)
     strided[2].weight[:, :held] = 0
@@ -97,15 +104,17 @@ def start_at_components(model: LinearAutoencoder, crops: Tensor) -> None:
     last.bias.copy_(-(vectors.T @ mean)[:channels] / scale)
 
 
-def train_linear(model: LinearAutoencoder, draw, minutes: float, judge) -> None:
-    """Mean squared error with Adam; `draw(count)` gives crops, `judge(model)` a line to print."""
+def train_linear(model: LinearAutoencoder, draw: Callable[[int], Tensor], minutes: float) -> None:
+    """Trains the decoder on the mean squared error of crops that `draw(count)` gives; the encoder stays."""
     start, step, losses, done = time.monotonic(), 0, [], 0.0
     matrices = [layer.weight for layer in model.decoder[:-1]]
     others = [*(p for p in model.decoder.parameters() if all(p is not m for m in matrices))]
     optimizer = Muon(matrices, others, PEAK_RATE, weight_decay=0)
     while done < 1:
         done = (time.monotonic() - start) / (60 * minutes)
-        optimizer.set_rate(PEAK_RATE * min(1, (step + 1) / 50) * min(1, max(0.01, (1 - done) / 0.7)))
+        optimizer.set_rate(
+            PEAK_RATE * min(1, (step + 1) / 50) * min(1, max(0.01, (1 - done) / 0.7))
+        )
         wanted = draw(16)
         with torch.no_grad():
             z = model.encode(wanted)
@@ -116,7 +125,7 @@ def train_linear(model: LinearAutoencoder, draw, minutes: float, judge) -> None:
         losses.append(loss.item())
         step += 1
         if step % 100 == 0:
-            print(f"step {step} loss {np.mean(losses[-100:]):.5f} {judge(model)}", flush=True)
+            print(f"step {step} loss {np.mean(losses[-100:]):.5f}", flush=True)
 
 
 @torch.no_grad()
@@ -134,7 +143,9 @@ def half_whiten(model: LinearAutoencoder, crops: Tensor) -> Tensor:
     channels, side = z.shape[1], 9
     impulses = torch.zeros(channels, channels, side, side)
     impulses[range(channels), range(channels), side // 2, side // 2] = 1
-    kernels = (model.decode(impulses) - model.decode(torch.zeros(1, channels, side, side))).flatten(1)
+    kernels = (model.decode(impulses) - model.decode(torch.zeros(1, channels, side, side))).flatten(
+        1
+    )
     colour = whiten.inverse()
     energies, turn = torch.linalg.eigh(colour.T @ (kernels @ kernels.T) @ colour)
     energies, turn = energies.flip(0), turn.flip(1)
@@ -172,6 +183,8 @@ def fill_network(vae: AutoencoderTiny, model: LinearAutoencoder) -> None:
     for ours, theirs in zip(middle, model.decoder[1:-1], strict=True):
         row = torch.cat([theirs.weight, -theirs.weight], 1)
         ours.weight.copy_(torch.cat([row, -row]))
-    source = model.decoder[-1]  # the pair after the last upsampling meets no rectifier: half of each
+    source = model.decoder[
+        -1
+    ]  # the pair after the last upsampling meets no rectifier: half of each
     last.weight.copy_(torch.cat([source.weight, -source.weight], 1) / 2)
     last.bias.copy_(source.bias)

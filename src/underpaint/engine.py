@@ -25,7 +25,7 @@ from underpaint.models import catalog
 from underpaint.noise import Variation
 from underpaint.planning import Resolved, needs_spectrum, resolve, sizes
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
-from underpaint.request import Request
+from underpaint.request import Distilled, Request, Told
 from underpaint.results import Event, Finished, Planned, Result, Step
 from underpaint.samplers import choose
 from underpaint.spectrum import spectrum, surviving
@@ -75,6 +75,8 @@ class Engine:
         *,
         device: str = "auto",
         precision: str = "auto",
+        prediction: Told | None = None,
+        distilled: Distilled | None = None,
         rows_per_call: int | None = None,
         threads: int | None = None,
         after: Callable[[Result], Result] = lambda result: result,
@@ -85,6 +87,8 @@ class Engine:
             model: A shipped name or a folder; the shipped default for None.
             device: ``auto``, or one of torch's, such as ``cpu`` or ``cuda``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+            prediction: What its network predicts, ``eps`` or ``v``, where its file cannot tell.
+            distilled: How it was distilled, where its file cannot tell.
             rows_per_call: Pictures that share a network call; the device's default for None.
             threads: The CPU's, for this process; torch's choice for None. Another number of threads
                 adds in another order, so bytes depend on it.
@@ -95,7 +99,7 @@ class Engine:
             ModelError: there is no such model.
             RequestError: there is no such device or precision, or fewer than one row.
         """
-        self.checkpoint = catalog.find(model)
+        self.checkpoint = catalog.find(model, prediction=prediction, distilled=distilled)
         self.device = find_device(device)
         self.dtype = find_dtype(precision, self.device)
         if rows_per_call is None:

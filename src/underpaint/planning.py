@@ -9,6 +9,7 @@ from underpaint.errors import Notice, RequestError
 from underpaint.geometry import Size, fit_box, working_size
 from underpaint.levels import Schedule
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.distilled import off_trained_times
 from underpaint.peers import copied_steps
 from underpaint.plan import Plan, default_steps, make_plan, starting_point
 from underpaint.request import Request
@@ -107,7 +108,12 @@ def resolve(
     if not plan.evaluations:
         work = size
     known = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
-    everything = (*plan.notices, *said, *copied, *known, *notices, *_size_notices(size, work))
+    off = off_trained_times(checkpoint.distilled, schedule, plan.levels)
+    everything = (
+        *(checkpoint.notices if plan.evaluations else ()),
+        *plan.notices, *said, *copied, *off, *known, *_unheard(request, checkpoint),
+        *notices, *_size_notices(size, work),
+    )  # fmt: skip
     return Resolved(request, replace(plan, notices=everything), size, work)
 
 
@@ -170,6 +176,13 @@ def _model_of(asked: Request, checkpoint: Checkpoint) -> str:
             f"this engine holds the model {checkpoint.name!r}, and the request asks for "
             f"{asked.model!r}; open an Engine with that model"
         )
+    held = {"prediction": checkpoint.schedule.prediction, "distilled": checkpoint.distilled}
+    for name, one in held.items():
+        if getattr(asked, name) not in {None, one}:
+            raise RequestError(
+                f"this engine holds the model with {name} {one!r}, and the request says "
+                f"{getattr(asked, name)!r}; open an Engine with that {name}"
+            )
     return checkpoint.name
 
 
@@ -181,6 +194,20 @@ def _working_size(asked: Request, checkpoint: Checkpoint, size: Size) -> Size:
             return working_size(size, comfortable_area=checkpoint.defaults.comfortable_area)
         case within:
             return fit_box(size, within, "contain").size
+
+
+def _unheard(request: Request, checkpoint: Checkpoint) -> tuple[Notice, ...]:
+    """What to say of a negative prompt that nothing steers away from."""
+    if not request.negative_prompt or request.strength == 0:
+        return ()
+    if not checkpoint.embeds_guidance and request.guidance_scale != 1:
+        return ()
+    why = (
+        "this model takes the guidance scale as an input and runs once a step"
+        if checkpoint.embeds_guidance
+        else "guidance is off at scale 1"
+    )
+    return (Notice("negative-unheard", f"the negative prompt does nothing, because {why}"),)
 
 
 def _size_notices(size: Size, work: Size) -> tuple[Notice, ...]:

@@ -25,6 +25,8 @@ from underpaint.peers import PEERS, Peer
 SamplerName = Literal[
     "euler", "heun", "dpmpp_2m", "dpmpp_2m_sde", "euler_ancestral", "unipc", "ddim", "lcm"
 ]
+Distilled = Literal["none", "turbo", "lcm", "lightning", "hyper", "dmd"]
+Told = Literal["eps", "v"]
 StrengthScale = Literal["schedule", "calibrated"]
 SAMPLER_NAMES: tuple[SamplerName, ...] = get_args(SamplerName)
 MAX_PROMPT = 32_000  # characters; what OpenAI's image API accepts too
@@ -153,6 +155,15 @@ class Request(BaseModel):
         max_length=4096,
         description="The name of a shipped model, or a checkpoint's folder.",
     )
+    prediction: Told | None = Field(
+        default=None,
+        description="What the model predicts, eps or v, where its file cannot tell.",
+    )
+    distilled: Distilled | None = Field(
+        default=None,
+        description="How the model was distilled to few steps, where its file cannot tell: none, "
+        "turbo, lcm, lightning, hyper or dmd.",
+    )
     work_size: WorkSize = Field(
         default="auto",
         description="The size rendered at: auto, native (the picture's own), or a size to fit in.",
@@ -239,6 +250,8 @@ _ALLOWED = {
     "spacing": f"must be one of {', '.join(get_args(Spacing))}",
     "fit": f"must be one of {', '.join(get_args(Fit))}",
     "model": "must be the name of a shipped model or a checkpoint's folder",
+    "prediction": f"must be one of {', '.join(get_args(Told))}",
+    "distilled": f"must be one of {', '.join(get_args(Distilled))}",
     "prompt": f"must be text of at most {MAX_PROMPT} characters",
     "negative_prompt": f"must be text of at most {MAX_PROMPT} characters",
 }

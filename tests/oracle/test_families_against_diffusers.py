@@ -13,13 +13,15 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxImg2ImgPipeline,
+    LatentConsistencyModelImg2ImgPipeline,
     StableDiffusion3Img2ImgPipeline,
     StableDiffusionXLImg2ImgPipeline,
 )
 
 from tests.conftest import soft_picture
-from tests.tiny_families import make_tiny_flux, make_tiny_sd3, make_tiny_xl
+from tests.tiny_families import make_tiny_flux, make_tiny_lcm, make_tiny_sd3, make_tiny_xl
 from underpaint import Engine, Request, pixels
+from underpaint.models.stable_diffusion import guidance_features
 from underpaint.plan import make_plan
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers' own, about its config and numpy
@@ -36,13 +38,13 @@ class Rendered:
             "negative_prompt": NEGATIVE,
             "guidance_scale": SCALE,
             "sampler": "euler",
+            "strength": STRENGTH,
             **options,
         }
         self.request = Request(
             source=soft_picture(64, 48),
             prompt=PROMPT,
             seed=SEED,
-            strength=STRENGTH,
             steps=STEPS,
             **asked,
         )
@@ -97,6 +99,24 @@ def test_xl(tmp_path: Path, *, refiner: bool, negative: str) -> None:
     # None is how diffusers is told of silence; its refiner encodes the empty prompt
     told = negative or None
     ours.assert_is(call(pipe, ours, negative_prompt=told, guidance_scale=SCALE, timesteps=times))
+
+
+@pytest.mark.parametrize("channels", [32, 33, 256])
+def test_features_of_a_guidance_scale(channels: int) -> None:
+    scales = [1.0, 4.0, 8.5]
+    other = LatentConsistencyModelImg2ImgPipeline.get_guidance_scale_embedding(
+        None, torch.tensor(scales) - 1, channels
+    )
+    torch.testing.assert_close(guidance_features(scales, channels), other)
+
+
+def test_latent_consistency(tmp_path: Path) -> None:
+    folder = make_tiny_lcm(tmp_path / "lcm")
+    ours = Rendered(folder, negative_prompt="", guidance_scale=8.5, strength=0.48, sampler="lcm")
+    pipe = opened(LatentConsistencyModelImg2ImgPipeline, folder)
+    ours.assert_is(
+        call(pipe, ours, guidance_scale=8.5, timesteps=[479, 359, 239, 119], num_inference_steps=4)
+    )
 
 
 class FlowLevels(FlowMatchEulerDiscreteScheduler):

@@ -14,17 +14,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from underpaint.errors import ModelError
+from underpaint.errors import ModelError, Notice
 from underpaint.geometry import Size
 from underpaint.levels import Schedule, read_schedule
+from underpaint.models.distilled import DISTILLATIONS, assumed, named
 from underpaint.models.families import Family, classes_of, family_of
 from underpaint.plan import STEPS_OVER_ALL
-from underpaint.request import SAMPLER_NAMES, SamplerName
+from underpaint.request import SAMPLER_NAMES, Distilled, SamplerName, Told
 from underpaint.survival import LEARNED, Recovery
 from underpaint.vocabulary import Vocabulary
 
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
+LCM_SCALE = 8.5  # what Luo et al. 2023 feed a network that takes the guidance scale as an input
 CONFIG_LIMIT_BYTES = 4 * 1024 * 1024  # real configs are a few kilobytes, vocabularies one or two MB
 
 
@@ -65,6 +67,8 @@ class Checkpoint:
         cell_px: How many pixels a latent cell is wide.
         multiple_px: What both sides of a picture must be a multiple of: autoencoder times network.
         embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
+        distilled: How it was taught to arrive in few steps, or ``none``.
+        notices: What was assumed about it.
     """
 
     name: str
@@ -76,6 +80,8 @@ class Checkpoint:
     cell_px: int
     multiple_px: int
     embeds_guidance: bool = False
+    distilled: Distilled = "none"
+    notices: tuple[Notice, ...] = ()
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -114,8 +120,15 @@ def folder_of(model: str | Path) -> Path:
     return shipped or Path(os.path.expanduser(model))  # noqa: PTH111  never raises
 
 
-def find(model: str | Path | None) -> Checkpoint:
+def find(
+    model: str | Path | None, *, prediction: Told | None = None, distilled: Distilled | None = None
+) -> Checkpoint:
     """The checkpoint of that name or folder; the shipped default for None.
+
+    Args:
+        model: A shipped name or a folder.
+        prediction: What its network predicts, where its scheduler says otherwise.
+        distilled: How it was distilled, where it cannot tell or its name misleads.
 
     Raises:
         ModelError: there is no such model, its folder is incomplete or damaged, or it names classes
@@ -125,7 +138,7 @@ def find(model: str | Path | None) -> Checkpoint:
     folder = folder_of(asked)
     try:
         _check_folder(folder)
-        return _read(asked, folder)
+        return _read(asked, folder, prediction, distilled)
     except ModelError:
         raise
     except (OSError, ValueError, TypeError, KeyError) as problem:
@@ -135,25 +148,45 @@ def find(model: str | Path | None) -> Checkpoint:
         ) from None
 
 
-def _read(asked: str | Path, folder: Path) -> Checkpoint:
+def _read(
+    asked: str | Path, folder: Path, prediction: Told | None, distilled: Distilled | None
+) -> Checkpoint:
     index = read_json(folder / "model_index.json")
     family = family_of(index)
-    classes = classes_of(index, family)
     core = read_json(folder / family.core / "config.json")
+    name = asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    if prediction is not None:
+        scheduler["prediction_type"] = {"eps": "epsilon", "v": "v_prediction"}[prediction]
+    way, notices = (distilled, ()) if distilled else _distilled(name, core, scheduler)
     cell_px = _cell_px(folder)
     checkpoint = Checkpoint(
-        name=asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name,
+        name=name,
         folder=folder,
         family=family,
-        classes=classes,
-        scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
-        defaults=_defaults(folder, _of_family(family, core, cell_px)),
+        classes=classes_of(index, family),
+        scheduler=scheduler,
+        defaults=_defaults(folder, _of_family(family, core, cell_px, way)),
         cell_px=cell_px,
         multiple_px=cell_px * _cells(core),
         embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
+        distilled=way,
+        notices=notices,
     )
     _ = checkpoint.schedule  # a scheduler that cannot be read is refused now
     return checkpoint
+
+
+def _distilled(
+    name: str, core: Mapping[str, Any], scheduler: Mapping[str, Any]
+) -> tuple[Distilled, tuple[Notice, ...]]:
+    """What the checkpoint itself says of it, else what its name says, with a notice."""
+    if core.get("time_cond_proj_dim") or scheduler.get("_class_name") == "LCMScheduler":
+        return "lcm", ()
+    if core.get("guidance_embeds") is False:  # FLUX.1 schnell
+        return "turbo", ()
+    way = named(name)
+    return way, () if way == "none" else (assumed(name, way),)
 
 
 def _cell_px(folder: Path) -> int:
@@ -191,14 +224,17 @@ def _why_not_a_folder(path: Path) -> str:
     return f"no model is called {str(path)!r}"
 
 
-def _of_family(family: Family, core: Mapping[str, Any], cell_px: int) -> Defaults:
+def _of_family(
+    family: Family, core: Mapping[str, Any], cell_px: int, distilled: Distilled
+) -> Defaults:
     """What suits a model of this family that says nothing about it."""
     cells = core.get("sample_size") if family.core == "unet" else None
     side = cells * cell_px if isinstance(cells, int) else family.native_px
-    steps, scale = family.steps_over_all, family.guidance_scale
-    if core.get("guidance_embeds") is False:  # FLUX.1 schnell: distilled to a few unguided steps
-        steps, scale = 4, 1.0
-    return Defaults(steps, scale, family.sampler, side * side)
+    suits = family if distilled == "none" else DISTILLATIONS[distilled]
+    scale = suits.guidance_scale
+    if core.get("time_cond_proj_dim"):
+        scale = LCM_SCALE
+    return Defaults(suits.steps_over_all, scale, suits.sampler, side * side)
 
 
 def _defaults(folder: Path, known: Defaults) -> Defaults:

@@ -104,21 +104,26 @@ class UNetDenoiser:
         return {name: value.to(self.device, self.dtype) for name, value in self.also(rows).items()}
 
     def _guidance_embedding(self, rows: Sequence[Row]) -> Tensor | None:
-        """Fourier features [B, C] of the guidance scale, for networks that take it as an input.
-
-        Luo et al. 2023 (LCM), section 4.2; as in its reference code the features are of
-        ``1000 * (scale - 1)``.
-        """
         channels = self.network.config["time_cond_proj_dim"]
         if channels is None:
             return None
-        scales = torch.tensor([row.guidance.scale for row in rows], dtype=torch.float32)
-        half = channels // 2
-        steps = torch.arange(half, dtype=torch.float32) / (half - 1)
-        angles = 1000.0 * (scales - 1.0)[:, None] * torch.exp(-math.log(10000.0) * steps)[None]
-        features = torch.cat([angles.sin(), angles.cos()], dim=1)
-        padded = torch.nn.functional.pad(features, (0, channels - features.shape[1]))
-        return padded.to(self.device, self.dtype)
+        features = guidance_features([row.guidance.scale for row in rows], channels)
+        return features.to(self.device, self.dtype)
+
+
+def guidance_features(scales: Sequence[float], channels: int) -> Tensor:
+    """Fourier features [B, channels] of guidance scales, for networks that take them as an input.
+
+    Luo et al. 2023 (LCM), section 4.2; as in its reference code the features are of
+    ``1000 * (scale - 1)``.
+    """
+    half = channels // 2
+    # In this order of operations: angles of thousands show every rounding.
+    rates = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000.0) / (half - 1)))
+    amounts = 1000.0 * (torch.tensor(scales, dtype=torch.float32) - 1.0)
+    angles = amounts[:, None] * rates
+    features = torch.cat([angles.sin(), angles.cos()], dim=1)
+    return torch.nn.functional.pad(features, (0, channels % 2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,92 @@
+"""Distillations: networks taught to arrive in a few steps, at few times and with little guidance.
+
+They run at any strength here, exactly from where they are asked to start; what they were not taught
+is said.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from underpaint.errors import Notice
+from underpaint.levels import Level, Schedule
+from underpaint.request import Distilled, SamplerName
+
+ON_GRID = 1e-3  # in t: a thousand-entry table rounds by half of it
+
+
+@dataclass(frozen=True, slots=True)
+class Distillation:
+    """What suits models that were distilled in one way.
+
+    Attributes:
+        steps_over_all: Steps of a run at strength 1.
+        guidance_scale: What suits it; 1 costs half.
+        sampler: What suits it.
+        times: How many times it was taught, evenly spaced in t and ending at 1.
+    """
+
+    steps_over_all: int
+    guidance_scale: float
+    sampler: SamplerName
+    times: int
+
+
+DISTILLATIONS: Mapping[Distilled, Distillation] = MappingProxyType(
+    {
+        # Sauer et al. 2023 (ADD), section 3.1: four student times. FLUX.1 schnell is of this kind.
+        "turbo": Distillation(4, 1.0, "euler", 4),
+        # Luo et al. 2023 (LCM), section 4.3 and its code: every twentieth of a thousand times.
+        "lcm": Distillation(8, 1.0, "lcm", 50),
+        # Lin et al. 2024 (SDXL-Lightning): 2, 4 or 8 steps, trailing.
+        "lightning": Distillation(8, 1.0, "euler", 8),
+        # Ren et al. 2024 (Hyper-SD), section 3: segments of 8, 4, 2 and 1.
+        "hyper": Distillation(8, 1.0, "euler", 8),
+        # Yin et al. 2024 (DMD2), section 4.4: 999, 749, 499, 249; each estimate is noised anew.
+        "dmd": Distillation(4, 1.0, "lcm", 4),
+    }
+)
+
+_IN_NAMES: Mapping[str, Distilled] = MappingProxyType(
+    {"turbo": "turbo", "lightning": "lightning", "lcm": "lcm", "hyper": "hyper", "dmd2?": "dmd"}
+)
+
+
+def named(name: str) -> Distilled:
+    """The way of distillation that a file's name tells of, ``none`` where it tells of none."""
+    for word, way in _IN_NAMES.items():
+        if re.search(rf"(?<![a-z]){word}(?![a-z])", name.lower()):
+            return way
+    return "none"
+
+
+def assumed(name: str, way: Distilled) -> Notice:
+    """What to say where only the name tells."""
+    return Notice(
+        "distilled-assumed",
+        f"{name!r} is taken for a {way} distillation because of its name, so it runs in few steps "
+        "with little guidance; say distilled=none if it is not one",
+    )
+
+
+def off_trained_times(
+    way: Distilled, schedule: Schedule, levels: Sequence[Level]
+) -> tuple[Notice, ...]:
+    """What to say where the network is asked at times that it was not taught; none if all were."""
+    if way == "none" or not levels:
+        return ()
+    count = DISTILLATIONS[way].times
+    times = [schedule.t(level) for level in levels[:-1]]
+    off = [t for t in times if abs(t * count - round(t * count)) > ON_GRID * count]
+    if not off:
+        return ()
+    nearest = max(1, round(times[0] * count)) / count
+    return (
+        Notice(
+            "off-trained-times",
+            f"this {way} distillation was taught {count} times, and {len(off)} of {len(times)} levels "
+            f"lie between them; the start is exact all the same, and strength {nearest:g} with "
+            f"{max(1, round(nearest * count))} steps would meet only times that it knows",
+        ),
+    )

@@ -1,0 +1,128 @@
+"""Distilled models: recognised, run in few steps at any strength, honest about what they never saw."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import soft_picture
+from tests.tiny_families import make_tiny_flux
+from underpaint import Engine, Request
+from underpaint.errors import RequestError
+from underpaint.geometry import Size
+from underpaint.models import catalog
+from underpaint.models.distilled import DISTILLATIONS, named
+from underpaint.planning import resolve
+
+
+def copied(tiny: Path, tmp_path: Path, name: str, **scheduler: Any) -> Path:
+    folder = tmp_path / name
+    shutil.copytree(tiny, folder)
+    (folder / "underpaint.json").unlink()  # what it prefers is the family's business here
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | scheduler))
+    return folder
+
+
+def codes(folder: Path, **asked: Any) -> tuple[list[str], Request]:
+    request = Request(source=soft_picture(32, 32), prompt="oil", seed=1, **asked)
+    checkpoint = catalog.find(folder, distilled=request.distilled, prediction=request.prediction)
+    made = resolve(request, checkpoint, Size(32, 32))
+    return [notice.code for notice in made.plan.notices], made.request
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("sdxl-turbo", "turbo"),
+        ("SSD-1B-LCM", "lcm"),
+        ("sdxl_lightning_4step", "lightning"),
+        ("Hyper-SDXL-8steps", "hyper"),
+        ("dmd2_sdxl_4step", "dmd"),
+        ("hyperrealism_v3", "none"),
+        ("turbocharged", "none"),
+        ("stable-diffusion-v1-5", "none"),
+    ],
+)
+def test_a_name_tells_of_a_distillation_only_as_a_word_of_its_own(name: str, way: str) -> None:
+    assert named(name) == way
+
+
+def test_what_a_name_tells_is_assumed_aloud_and_can_be_denied(tiny: Path, tmp_path: Path) -> None:
+    folder = copied(tiny, tmp_path, "sdxl-turbo")
+    said, request = codes(folder, strength=0.5)
+    assert "distilled-assumed" in said
+    assert (request.guidance_scale, request.sampler) == (1.0, "euler")
+    said, request = codes(folder, strength=0.5, distilled="none")
+    assert said == []
+    assert (request.guidance_scale, request.sampler) == (7.5, "dpmpp_2m")
+
+
+def test_what_the_scheduler_says_needs_no_notice(tiny: Path, tmp_path: Path) -> None:
+    folder = copied(tiny, tmp_path, "plain", _class_name="LCMScheduler")
+    said, request = codes(folder, strength=0.6, steps=3)
+    assert "distilled-assumed" not in said
+    assert request.sampler == "lcm"
+
+
+@pytest.mark.parametrize("way", sorted(DISTILLATIONS))
+def test_on_its_trained_times_a_distilled_model_runs_without_a_notice(
+    way: Any, tiny: Path, tmp_path: Path
+) -> None:
+    folder, times = copied(tiny, tmp_path, "plain"), DISTILLATIONS[way].times
+    on = (times - 1) / times
+    assert "off-trained-times" not in codes(folder, strength=on, steps=times - 1, distilled=way)[0]
+    off = on - 0.4 / times
+    assert "off-trained-times" in codes(folder, strength=off, steps=times - 1, distilled=way)[0]
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.24, 0.5, 0.99, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("way", sorted(DISTILLATIONS))
+def test_no_strength_and_no_number_of_steps_stops_it(
+    way: Any, strength: float, steps: int, tiny: Path
+) -> None:
+    engine = Engine(tiny, device="cpu", precision="float32", distilled=way)
+    request = Request(
+        source=soft_picture(32, 32), prompt="oil", seed=1, strength=strength, steps=steps,
+        sampler=DISTILLATIONS[way].sampler, guidance_scale=1.0,
+    )  # fmt: skip
+    result = engine.render(request)
+    assert result.recipe.plan.evaluations == steps
+    assert np.asarray(result.image).std() > 0
+
+
+def test_schnell_is_known_by_its_missing_guidance(tmp_path: Path) -> None:
+    folder = make_tiny_flux(tmp_path / "plain", dev=False)
+    checkpoint = catalog.find(folder)
+    assert (checkpoint.distilled, checkpoint.notices) == ("turbo", ())
+    assert (checkpoint.defaults.guidance_scale, checkpoint.embeds_guidance) == (1.0, False)
+    assert catalog.find(make_tiny_flux(tmp_path / "dev")).embeds_guidance
+
+
+def test_a_prediction_that_the_file_cannot_tell_is_taken_from_the_request(tiny: Path) -> None:
+    assert catalog.find(tiny).schedule.prediction == "eps"
+    assert catalog.find(tiny, prediction="v").schedule.prediction == "v"
+
+
+@pytest.mark.parametrize("asked", [{"prediction": "v"}, {"distilled": "lcm"}])
+def test_an_engine_refuses_a_request_for_another_reading_of_its_model(
+    asked: dict[str, Any], tiny: Path
+) -> None:
+    engine = Engine(tiny, device="cpu", precision="float32")
+    with pytest.raises(RequestError, match="open an Engine with"):
+        engine.render(Request(source=soft_picture(32, 32), prompt="oil", **asked))
+
+
+@pytest.mark.parametrize(
+    ("asked", "heard"),
+    [({"guidance_scale": 1.0}, False), ({"guidance_scale": 2.0}, True), ({"strength": 0.0}, True)],
+)
+def test_a_negative_prompt_that_nothing_hears_is_said(
+    asked: dict[str, Any], tiny: Path, *, heard: bool
+) -> None:
+    said, _ = codes(tiny, negative_prompt="blur", **asked)
+    assert ("negative-unheard" in said) is not heard
