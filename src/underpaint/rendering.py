@@ -6,7 +6,7 @@ from underpaint.engine import Engine
 from underpaint.geometry import Fit, Size
 from underpaint.levels import Spacing
 from underpaint.peers import Peer
-from underpaint.request import Request, SamplerName, StrengthScale, WorkSize
+from underpaint.request import Distilled, Request, SamplerName, StrengthScale, Told, WorkSize
 from underpaint.results import Result
 
 
@@ -29,6 +29,8 @@ def render(
     eta: float | None = None,
     spacing: Spacing | None = None,
     model: str | Path | None = None,
+    prediction: Told | None = None,
+    distilled: Distilled | None = None,
     work_size: WorkSize | str | None = None,
     size: Size | str | None = None,
     fit: Fit | None = None,
@@ -57,6 +59,8 @@ def render(
         eta: The share of fresh noise that ddim adds.
         spacing: How they lie.
         model: A shipped name or a checkpoint's folder.
+        prediction: What the model predicts, ``eps`` or ``v``, where its file cannot tell.
+        distilled: How it was distilled to few steps, where its file cannot tell.
         work_size: The size rendered at.
         size: The size of the result.
         fit: How a source of another shape is brought to ``size``.
@@ -81,10 +85,15 @@ def render(
         "sampler": sampler,
         "eta": eta,
         "spacing": spacing,
+        "prediction": prediction,
+        "distilled": distilled,
         "work_size": work_size,
         "size": size,
         "fit": fit,
     }
     given = {name: value for name, value in options.items() if value is not None}
     request = Request(source=source, prompt=prompt, **given)
-    return Engine(model, device=device, precision=precision).render(request)
+    engine = Engine(
+        model, device=device, precision=precision, prediction=prediction, distilled=distilled
+    )
+    return engine.render(request)

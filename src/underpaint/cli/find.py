@@ -22,7 +22,6 @@ from underpaint.cli.reporting import (
 )
 from underpaint.errors import RequestError
 from underpaint.finding.wanted import check_keep, kept_by
-from underpaint.models import catalog
 from underpaint.planning import seeded
 from underpaint.request import Request
 from underpaint.results import Planned, Step
@@ -77,7 +76,7 @@ def find(wish: Wish, wanted: Wanted) -> None:
     """
     begun = time.perf_counter()
     asked, keep = seeded(wish.request()), wanted.share()
-    catalog.find(wish.model)  # before anything heavy is imported
+    wish.checkpoint()  # before anything heavy is imported
     request = asked.model_copy(update={"source": read_source(wish.source)})
     (place,) = destinations(
         wish.output,
@@ -124,16 +123,10 @@ command = command_with(Wanted, find, without=frozenset({"strength", "count", "ma
 def _searched(wish: Wish, request: Request, keep: float, *, speaks: bool) -> "Found":
     with progress(quiet=wish.quiet) as meter:
         meter.begin("loading the model", 0)
-        from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
         from underpaint.finding.running import Found, Tried  # noqa: PLC0415
         from underpaint.finding.running import find as search  # noqa: PLC0415
 
-        engine = Engine(
-            wish.model,
-            device=wish.device,
-            precision=wish.precision,
-            rows_per_call=1 if wish.exact else None,
-        )
+        engine = wish.engine()
         first = True
         for told in search(request, keep, engine, cancelled=partial(bool, interrupted)):
             match told:

@@ -13,12 +13,16 @@ from underpaint.cli.reporting import is_terminal
 from underpaint.errors import PictureError, RequestError
 from underpaint.geometry import Fit
 from underpaint.levels import Spacing
+from underpaint.models import catalog
+from underpaint.models.catalog import Checkpoint
 from underpaint.peers import Peer
 from underpaint.planning import Precision
-from underpaint.request import Request, SamplerName, StrengthScale
+from underpaint.request import Distilled, Request, SamplerName, StrengthScale, Told
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from underpaint.engine import Engine
 
 Own = TypeVar("Own", bound="DataclassInstance")
 
@@ -91,6 +95,8 @@ class Wish:
         None
     )
     model: Annotated[str | None, _option("model", "--model", "-m", add=" Default: gesso.")] = None
+    prediction: Annotated[Told | None, _option("prediction", "--prediction")] = None
+    distilled: Annotated[Distilled | None, _option("distilled", "--distilled")] = None
     work_size: Annotated[str, _option("work_size", "--work-size", metavar="auto|native|WxH")] = (
         _default("work_size")
     )
@@ -123,6 +129,31 @@ class Wish:
     mask: Annotated[str | None, typer.Option("--mask", hidden=True)] = None
     json: JsonFlag = False
     quiet: QuietFlag = False
+
+    def checkpoint(self) -> Checkpoint:
+        """The model that was named, read as was told.
+
+        Raises:
+            ModelError: there is no such model, or it cannot be read.
+        """
+        return catalog.find(self.model, prediction=self.prediction, distilled=self.distilled)
+
+    def engine(self) -> "Engine":
+        """The engine that was asked for; torch is imported here, only once all is checked.
+
+        Raises:
+            RequestError: there is no such device.
+        """
+        from underpaint.engine import Engine  # noqa: PLC0415
+
+        return Engine(
+            self.model,
+            device=self.device,
+            precision=self.precision,
+            prediction=self.prediction,
+            distilled=self.distilled,
+            rows_per_call=1 if self.exact else None,
+        )
 
     def request(self) -> Request:
         """The request, its fields checked, its source still the path.

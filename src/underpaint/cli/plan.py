@@ -10,7 +10,6 @@ from underpaint.cli.destinations import destinations
 from underpaint.cli.options import Wish, command_with, read_source
 from underpaint.cli.reporting import facts_of, show_json, show_line, show_notices, show_pairs
 from underpaint.cli.survival_chart import survival_chart, survival_facts
-from underpaint.models import catalog
 from underpaint.planning import Resolved, needs_spectrum, resolve
 from underpaint.survival import Spectrum, survival
 
@@ -46,7 +45,7 @@ def plan(wish: Wish, views: Views) -> None:
     """
     wish = replace(wish, prompt=views.prompt)
     asked = wish.request()
-    checkpoint = catalog.find(wish.model)
+    checkpoint = wish.checkpoint()
     picture = read_source(wish.source)
     if views.preview is not None:
         pixels.suffix_of(views.preview)
@@ -76,9 +75,7 @@ command = command_with(Views, plan, without=frozenset())
 
 def _measured(wish: Wish, views: Views, picture: pixels.Picture) -> Spectrum:
     """The source's spectrum; its preview is written on the way."""
-    from underpaint.engine import Engine  # noqa: PLC0415  torch, only where it is needed
-
-    engine = Engine(wish.model, device=wish.device, precision=wish.precision)
+    engine = wish.engine()
     request = wish.request().model_copy(update={"source": picture})
     if views.preview is not None:
         data = pixels.encode(engine.what_survives(request), pixels.suffix_of(views.preview))

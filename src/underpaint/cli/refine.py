@@ -82,7 +82,11 @@ def command(
         recipe, file, variation=variation, strength=strength, count=count, seed=seed,
         prompt=prompt, source=source,
     )  # fmt: skip
-    checkpoint = catalog.find(model if model is not None else known_model(recipe))
+    checkpoint = catalog.find(
+        model if model is not None else known_model(recipe),
+        prediction=request.prediction,
+        distilled=request.distilled,
+    )
     if not needs_spectrum(request):  # else it is planned once the source is encoded
         plan = resolve(request, checkpoint, request.source.size).plan
         notices = (*notices, *request.source.notices, *plan.notices)
@@ -99,7 +103,12 @@ def command(
         from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
 
         numbers = precision or _known_precision(recipe)
-        engine = Engine(checkpoint.folder.resolve(), precision=numbers)
+        engine = Engine(
+            checkpoint.folder.resolve(),
+            precision=numbers,
+            prediction=request.prediction,
+            distilled=request.distilled,
+        )
         begun = time.perf_counter()
         for place, event in zip(places, painted(engine, request, meter), strict=True):
             _write(event, place, overwrite=overwrite)

@@ -17,7 +17,6 @@ from underpaint.cli.reporting import (
     write_to_standard_output,
 )
 from underpaint.errors import Notice
-from underpaint.models import catalog
 from underpaint.planning import needs_spectrum, resolve, seeded
 from underpaint.results import Finished, Result
 
@@ -28,7 +27,7 @@ def render(wish: Wish) -> None:
     The composition stays, style and materials change: --strength says how far.
     """
     asked = seeded(wish.request())
-    checkpoint = catalog.find(wish.model)
+    checkpoint = wish.checkpoint()
     picture = read_source(wish.source)
     foreseen: tuple[Notice, ...] = ()  # a calibrated strength is planned once the source is encoded
     if not needs_spectrum(asked):
@@ -50,14 +49,7 @@ def render(wish: Wish) -> None:
     begun = time.perf_counter()
     with progress(quiet=wish.quiet) as meter:
         meter.begin("loading the model", 0)
-        from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
-
-        engine = Engine(
-            wish.model,
-            device=wish.device,
-            precision=wish.precision,
-            rows_per_call=1 if wish.exact else None,
-        )
+        engine = wish.engine()
         for place, event in zip(places, painted(engine, request, meter), strict=True):
             notices = _write(event.result, place, wish)
             new, said = [one for one in notices if one not in said], said | set(notices)

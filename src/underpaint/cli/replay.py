@@ -79,7 +79,11 @@ def command(
         pixels.check_destination(output, overwrite=overwrite)
     found = source if source is not None else find_source(recipe, Path(file).parent)
     picture = pixels.read(found)
-    checkpoint = catalog.find(model if model is not None else known_model(recipe))
+    checkpoint = catalog.find(
+        model if model is not None else known_model(recipe),
+        prediction=recipe.request.prediction,
+        distilled=recipe.request.distilled,
+    )
     same_source, same_model = _is_source(recipe, picture), checkpoint.sha256 == recipe.model.sha256
     notices: list[Notice] = []
     if not same_source:
@@ -214,6 +218,8 @@ def _render_again(
             checkpoint.folder.resolve(),  # in full: of "./gesso" only a shipped name would remain
             device=_device_of(recipe.build),
             precision=recipe.build.precision,
+            prediction=request.prediction,
+            distilled=request.distilled,
             rows_per_call=recipe.build.rows_per_call,
             threads=recipe.build.threads,
         )

@@ -10,7 +10,6 @@ import typer
 from underpaint.cli import interrupted
 from underpaint.cli.options import Wish, command_with, read_source
 from underpaint.cli.reporting import Meter, facts_of, progress, show_json, show_line, show_notices
-from underpaint.models import catalog
 from underpaint.results import Finished, Planned, Step
 from underpaint.startup import heap_settled
 from underpaint.sweeping.axes import Axis, check_count, read_axis
@@ -84,15 +83,9 @@ def sweep(wish: Wish, own: Axes) -> None:
     found = 0
     with progress(quiet=wish.quiet) as meter:
         meter.begin("loading the model", 0)
-        from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
         from underpaint.sweeping.running import Published, Resumed, run  # noqa: PLC0415
 
-        engine = Engine(
-            wish.model,
-            device=wish.device,
-            precision=wish.precision,
-            rows_per_call=1 if wish.exact else None,
-        )
+        engine = wish.engine()
         stop = partial(bool, interrupted)
         for event in run(planned, engine, overwrite=wish.overwrite, cancelled=stop):
             match event:
@@ -119,7 +112,7 @@ def _planned(wish: Wish, own: Axes) -> Sweep:
     if "sampler" in axes:  # what else was typed may depend on it
         wish = replace(wish, sampler=axes["sampler"].values[0])
     request = wish.request()
-    checkpoint = catalog.find(wish.model)
+    checkpoint = wish.checkpoint()
     return plan_sweep(
         request,
         axes,

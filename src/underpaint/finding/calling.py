@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from underpaint import pixels
 from underpaint.engine import Engine
@@ -49,7 +50,14 @@ def find(
         raise RequestError("find needs either keep, a share of structure, or like, an example")
     wanted = kept_by(like, like_source) if like is not None else keep
     assert wanted is not None  # noqa: S101  as was just made sure
-    engine = Engine(model, device=device, precision=precision)
+    told = dict[str, Any](shared or {})
+    engine = Engine(
+        model,
+        device=device,
+        precision=precision,
+        prediction=told.get("prediction"),
+        distilled=told.get("distilled"),
+    )
     request = Request(source=source, prompt=prompt, steps=steps, seed=seed, **dict(shared or {}))
     *_, last = searched(request, wanted, engine)
     assert isinstance(last, Found)  # noqa: S101  a search that raises nothing ends so

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from underpaint import pixels
 from underpaint.engine import Engine
@@ -67,7 +68,14 @@ def sweep(
     extra = dict(shared or {})
     if "sampler" in axes:  # what is shared may depend on it
         extra["sampler"] = axes["sampler"].values[0]
-    engine = Engine(model, device=device, precision=precision)
+    told = dict[str, Any](shared or {})
+    engine = Engine(
+        model,
+        device=device,
+        precision=precision,
+        prediction=told.get("prediction"),
+        distilled=told.get("distilled"),
+    )
     picture = pixels.read(source)
     planned = plan_sweep(
         Request(source=None, prompt=first, **extra),
