@@ -23,8 +23,9 @@ from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
 from underpaint.noise import Variation
-from underpaint.planning import Resolved, needs_spectrum, resolve, sizes
+from underpaint.planning import Resolved, needs_spectrum, refiner_of, resolve, sizes
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
+from underpaint.relay import Relay, relayed
 from underpaint.request import Distilled, Request, Told
 from underpaint.results import Event, Finished, Planned, Result, Step
 from underpaint.samplers import choose
@@ -111,6 +112,7 @@ class Engine:
             torch.set_num_threads(threads)
         self._after = after
         self._sources: OrderedDict[str, Tensor] = OrderedDict()
+        self._second: dict[str, tuple[catalog.Checkpoint, Model]] = {}
         self._prompts: OrderedDict[str, tuple[Prompt, tuple[Notice, ...]]] = OrderedDict()
 
     def render(self, request: Request, *, cancelled: Callable[[], bool] = lambda: False) -> Result:
@@ -189,7 +191,7 @@ class Engine:
         return pixels.unframe(self.model.codec.decode(seen), frame, picture)
 
     def _denoised(self, rows: Sequence[Row]) -> list[Tensor]:
-        denoiser = self.model.denoiser
+        denoiser = relayed(self.model.denoiser)
         if not self.checkpoint.embeds_guidance:
             denoiser = guided(denoiser)
         with denormals_flushed():
@@ -201,12 +203,13 @@ class Engine:
         picture = pixels.read(asked.source)
         resolved = self._resolved(asked, picture)
         request, plan = resolved.request, resolved.plan
+        schedule = self.checkpoint.schedule_at(resolved.working_size)
         if plan.evaluations == 0:
             frame, latents, prompt, negative = None, torch.empty(0), Prompt(None), None
         else:
             frame, latents = self._framed(picture, request)
-            prompt, said = self._worded(request.prompt)
-            negative, also_said = self._worded(request.negative_prompt, negative=True)
+            prompt, said = self._worded(request, schedule)
+            negative, also_said = self._worded(request, schedule, negative=True)
             plan = replace(plan, notices=(*plan.notices, *said, *also_said))
         sampler = choose(
             request.sampler or self.checkpoint.defaults.sampler,
@@ -221,7 +224,7 @@ class Engine:
                 single.seed or 0,
                 prompt,
                 negative,
-                _guidance(request, self.checkpoint.schedule_at(resolved.working_size)),
+                _guidance(request, schedule),
                 _variation(single),
             )
             yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
@@ -263,21 +266,46 @@ class Engine:
         )
         return frame, latents
 
-    def _worded(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
+    def _worded(
+        self, request: Request, schedule: Schedule, *, negative: bool = False
+    ) -> tuple[Prompt, tuple[Notice, ...]]:
+        """The prompt in the words of each network that will read it."""
+        text = request.negative_prompt if negative else request.prompt
+        first, said = self._read(self.model, text, negative=negative)
+        if request.refiner is None:
+            return first, said
+        _, model = self._refiner(request.refiner)
+        second, also_said = self._read(model, text, negative=negative)
+        below = schedule.level(request.refiner_start)
+        return Prompt(Relay(first, second, model.denoiser, below)), (*said, *also_said)
+
+    def _read(
+        self, model: "Model", text: str, *, negative: bool
+    ) -> tuple[Prompt, tuple[Notice, ...]]:
         return _kept(
             self._prompts,
-            f"{negative}{text}",
-            lambda: self.model.words.encode(text, negative=negative),
+            f"{id(model)} {negative} {text}",
+            lambda: model.words.encode(text, negative=negative),
             most=KEPT_PROMPTS,
         )
+
+    def _refiner(self, name: str) -> "tuple[catalog.Checkpoint, Model]":
+        """The second model; one is kept loaded."""
+        if name not in self._second:
+            checkpoint = catalog.find(name)
+            self._second = {name: (checkpoint, self._loaded(checkpoint))}
+        return self._second[name]
 
     @cached_property
     def model(self) -> "Model":
         """The loaded networks; the first use loads them."""
+        return self._loaded(self.checkpoint)
+
+    def _loaded(self, checkpoint: catalog.Checkpoint) -> "Model":
         with collector_paused():
             from underpaint.models.loading import load  # noqa: PLC0415  heavy: when needed
 
-        return load(self.checkpoint, device=self.device, dtype=self.dtype)
+        return load(checkpoint, device=self.device, dtype=self.dtype)
 
     # --- and out ----------------------------------------------------------------------------------
 
@@ -305,13 +333,13 @@ class Engine:
         return self._recipe(self._resolved(request, picture), picture)
 
     def _recipe(self, resolved: Resolved, picture: pixels.Picture) -> Recipe:
+        second = refiner_of(resolved.request, self.checkpoint)
         return Recipe(
             request=resolved.request,
             plan=resolved.plan,
             source=SourceFacts(picture.name, picture.sha256, *picture.size),
-            model=ModelFacts(
-                self.checkpoint.name, self.checkpoint.family.name, self.checkpoint.sha256
-            ),
+            model=_facts(self.checkpoint),
+            refiner=None if second is None else _facts(second),
             build=self.build,
             working_size=resolved.working_size,
             size=resolved.size,
@@ -321,6 +349,10 @@ class Engine:
     def build(self) -> Build:
         """What this engine runs on, as far as it decides bytes."""
         return describe(self.device, self.dtype, rows_per_call=self.rows_per_call)
+
+
+def _facts(checkpoint: catalog.Checkpoint) -> ModelFacts:
+    return ModelFacts(checkpoint.name, checkpoint.family.name, checkpoint.sha256)
 
 
 def _announcement(index: int, resolved: Resolved) -> Planned:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from underpaint.errors import Notice, RequestError
 from underpaint.geometry import Size, fit_box, working_size
 from underpaint.levels import Schedule
-from underpaint.models.catalog import Checkpoint
+from underpaint.models.catalog import Checkpoint, find
 from underpaint.models.distilled import off_trained_times
 from underpaint.peers import copied_steps
 from underpaint.plan import Plan, default_steps, make_plan, starting_point
@@ -108,6 +108,7 @@ def resolve(
     if not plan.evaluations:
         work = size
     known = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
+    refiner_of(request, checkpoint)
     off = off_trained_times(checkpoint.distilled, schedule, plan.levels)
     everything = (
         *(checkpoint.notices if plan.evaluations else ()),
@@ -115,6 +116,29 @@ def resolve(
         *notices, *_size_notices(size, work),
     )  # fmt: skip
     return Resolved(request, replace(plan, notices=everything), size, work)
+
+
+def refiner_of(asked: Request, checkpoint: Checkpoint) -> Checkpoint | None:
+    """The model that takes over, None where none is asked for.
+
+    Raises:
+        ModelError: there is no such model.
+        RequestError: its latents are not the first one's.
+    """
+    if asked.refiner is None:
+        return None
+    second = find(asked.refiner)
+    if second.latents != checkpoint.latents:
+        raise RequestError(
+            f"the refiner {second.name!r} has other latents than {checkpoint.name!r}, so it cannot go "
+            "on with its picture; give a model of the same family"
+        )
+    if checkpoint.embeds_guidance or second.embeds_guidance:
+        raise RequestError(
+            "a refiner cannot be combined with a model that takes the guidance scale as an input; "
+            "leave refiner out"
+        )
+    return second
 
 
 def sizes(asked: Request, checkpoint: Checkpoint, picture: Size) -> tuple[Size, Size]:

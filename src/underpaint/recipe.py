@@ -88,6 +88,7 @@ class Recipe:
         size: The result's size.
         fidelity: How far the result strayed from the source, both at the result's size; None in
             recipes of builds that did not measure it.
+        refiner: Which model took over, if one did.
     """
 
     request: Request
@@ -98,6 +99,7 @@ class Recipe:
     working_size: Size
     size: Size
     fidelity: Comparison | None = None
+    refiner: ModelFacts | None = None
 
     def check_complete(self, written: object) -> None:
         """Makes sure that nothing is left for a model to decide and nothing ``written`` went unread.
@@ -120,7 +122,7 @@ class Recipe:
         one, two = self.to_dict(), other.to_dict()
         one["plan"].pop("notices")
         two["plan"].pop("notices")
-        parts = ("request", "plan", "source", "model", "build", "working_size", "size")
+        parts = ("request", "plan", "source", "model", "refiner", "build", "working_size", "size")
         return all(one[part] == two[part] for part in parts)
 
     @property
@@ -149,6 +151,7 @@ class Recipe:
             "working_size": list(self.working_size),
             "size": list(self.size),
             "fidelity": None if self.fidelity is None else asdict(self.fidelity),
+            "refiner": None if self.refiner is None else asdict(self.refiner),
         }
 
     def to_json(self) -> str:
@@ -174,6 +177,8 @@ class Recipe:
             "Model hash": self.model.sha256[:10],
             "Model": self.model.name,
             "Denoising strength": asked.strength,
+            "Refiner": None if self.refiner is None else self.refiner.name,
+            "Refiner switch at": None if self.refiner is None else 1 - asked.refiner_start,
             "Strength scale": None if asked.strength_scale == "schedule" else asked.strength_scale,
             "Version": f"underpaint {self.build.underpaint}",
         }

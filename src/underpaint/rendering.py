@@ -29,6 +29,8 @@ def render(
     eta: float | None = None,
     spacing: Spacing | None = None,
     model: str | Path | None = None,
+    refiner: str | Path | None = None,
+    refiner_start: float | None = None,
     prediction: Told | None = None,
     distilled: Distilled | None = None,
     work_size: WorkSize | str | None = None,
@@ -59,6 +61,8 @@ def render(
         eta: The share of fresh noise that ddim adds.
         spacing: How they lie.
         model: A shipped name or a checkpoint's folder.
+        refiner: A second model with the same latents that takes over.
+        refiner_start: The t at which it does.
         prediction: What the model predicts, ``eps`` or ``v``, where its file cannot tell.
         distilled: How it was distilled to few steps, where its file cannot tell.
         work_size: The size rendered at.
@@ -85,6 +89,8 @@ def render(
         "sampler": sampler,
         "eta": eta,
         "spacing": spacing,
+        "refiner": None if refiner is None else str(refiner),
+        "refiner_start": refiner_start,
         "prediction": prediction,
         "distilled": distilled,
         "work_size": work_size,

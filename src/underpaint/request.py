@@ -155,6 +155,18 @@ class Request(BaseModel):
         max_length=4096,
         description="The name of a shipped model, or a checkpoint's folder.",
     )
+    refiner: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="A second model with the same latents that takes over at refiner_start.",
+    )
+    refiner_start: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="The t at which the refiner takes over, 0 to 1; SDXL's knows the last fifth.",
+    )
     prediction: Told | None = Field(
         default=None,
         description="What the model predicts, eps or v, where its file cannot tell.",
@@ -250,6 +262,8 @@ _ALLOWED = {
     "spacing": f"must be one of {', '.join(get_args(Spacing))}",
     "fit": f"must be one of {', '.join(get_args(Fit))}",
     "model": "must be the name of a shipped model or a checkpoint's folder",
+    "refiner": "must be the name of a shipped model or a checkpoint's folder",
+    "refiner_start": "must lie in [0, 1]; SDXL's refiner knows the last fifth, 0.2",
     "prediction": f"must be one of {', '.join(get_args(Told))}",
     "distilled": f"must be one of {', '.join(get_args(Distilled))}",
     "prompt": f"must be text of at most {MAX_PROMPT} characters",

@@ -95,6 +95,10 @@ class Wish:
         None
     )
     model: Annotated[str | None, _option("model", "--model", "-m", add=" Default: gesso.")] = None
+    refiner: Annotated[str | None, _option("refiner", "--refiner")] = None
+    refiner_start: Annotated[float, _option("refiner_start", "--refiner-start")] = _default(
+        "refiner_start"
+    )
     prediction: Annotated[Told | None, _option("prediction", "--prediction")] = None
     distilled: Annotated[Distilled | None, _option("distilled", "--distilled")] = None
     work_size: Annotated[str, _option("work_size", "--work-size", metavar="auto|native|WxH")] = (

@@ -63,6 +63,9 @@ def command(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="The checkpoint's folder, if it was one.")
     ] = None,
+    refiner: Annotated[
+        str | None, typer.Option("--refiner", help="The refiner's folder, if there was one.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT.")] = False,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -92,7 +95,7 @@ def command(
     if not same_model:
         sentence = f"the model {checkpoint.name!r} has other weights or settings now"
         notices.append(Notice("other-model", sentence))
-    result, build = _render_again(recipe, picture, checkpoint, quiet=quiet)
+    result, build = _render_again(recipe, picture, checkpoint, refiner=refiner, quiet=quiet)
     # Names are no part of what is painted: the source or the model may have been renamed since.
     if same_source:
         result = replace(result, recipe=replace(result.recipe, source=recipe.source))
@@ -201,15 +204,22 @@ def _is_source(recipe: Recipe, picture: pixels.Picture) -> bool:
 
 
 def _with_model_of(recipe: Recipe, made: Recipe) -> Recipe:
-    request = made.request.model_copy(update={"model": recipe.request.model})
-    return replace(made, request=request, model=recipe.model)
+    names = {"model": recipe.request.model, "refiner": recipe.request.refiner}
+    return replace(made, request=made.request.model_copy(update=names), model=recipe.model)
 
 
 def _render_again(
-    recipe: Recipe, picture: pixels.Picture, checkpoint: catalog.Checkpoint, *, quiet: bool
+    recipe: Recipe,
+    picture: pixels.Picture,
+    checkpoint: catalog.Checkpoint,
+    *,
+    refiner: str | None,
+    quiet: bool,
 ) -> tuple[Result, Build]:
     """The recipe's request on the device and in the numbers that it names, where there are such."""
-    request = recipe.request.model_copy(update={"source": picture, "model": None})
+    second = refiner if refiner is not None else recipe.request.refiner
+    fresh = {"source": picture, "model": None, "refiner": second}
+    request = recipe.request.model_copy(update=fresh)
     with progress(quiet=quiet) as meter:
         meter.begin("loading the model", 0)
         from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked

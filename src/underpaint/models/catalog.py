@@ -64,6 +64,7 @@ class Checkpoint:
         classes: The class of each role, such as ``{"unet": "UNet2DConditionModel"}``.
         scheduler: Its scheduler's JSON.
         defaults: What it prefers.
+        latents: What its latents are: channels, scale and shift of its autoencoder.
         cell_px: How many pixels a latent cell is wide.
         multiple_px: What both sides of a picture must be a multiple of: autoencoder times network.
         embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
@@ -77,6 +78,7 @@ class Checkpoint:
     classes: Mapping[str, str]
     scheduler: Mapping[str, Any]
     defaults: Defaults
+    latents: tuple[int, float, float]
     cell_px: int
     multiple_px: int
     embeds_guidance: bool = False
@@ -167,6 +169,7 @@ def _read(
         classes=classes_of(index, family),
         scheduler=scheduler,
         defaults=_defaults(folder, _of_family(family, core, cell_px, way)),
+        latents=_latents(folder),
         cell_px=cell_px,
         multiple_px=cell_px * _cells(core),
         embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
@@ -187,6 +190,12 @@ def _distilled(
         return "turbo", ()
     way = named(name)
     return way, () if way == "none" else (assumed(name, way),)
+
+
+def _latents(folder: Path) -> tuple[int, float, float]:
+    vae = read_json(folder / "vae" / "config.json")
+    scale, shift = vae.get("scaling_factor", 1.0), vae.get("shift_factor")
+    return int(vae.get("latent_channels", 4)), float(scale), float(shift or 0.0)
 
 
 def _cell_px(folder: Path) -> int:

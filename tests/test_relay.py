@@ -1,0 +1,99 @@
+"""A second network takes over below a level: rows keep their order, and each reads its own words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.conftest import soft_picture
+from tests.tiny_families import make_tiny_xl
+from underpaint import Engine, Request
+from underpaint.denoiser import Guidance, Prompt, Row
+from underpaint.errors import RequestError
+from underpaint.guidance import guided
+from underpaint.levels import Level, Prediction
+from underpaint.recipe import Recipe
+from underpaint.relay import Relay, relayed
+
+
+class Says:
+    """Answers with a constant, and remembers what it was asked."""
+
+    prediction: Prediction = "eps"
+
+    def __init__(self, number: float) -> None:
+        self.number, self.heard = number, list[object]()
+
+    def __call__(self, rows: Sequence[Row]) -> list[Tensor]:
+        self.heard += [row.prompt for row in rows]
+        return [torch.full_like(row.x, self.number) for row in rows]
+
+
+def row(sigma: float, prompt: object, negative: object = None, scale: float = 1.0) -> Row:
+    level = Level((1 - sigma**2) ** 0.5, sigma)
+    return Row(torch.zeros(1, 2, 2), level, Prompt(prompt), negative, Guidance(scale))  # type: ignore[arg-type]
+
+
+def test_rows_above_and_below_and_without_a_second_network_share_a_call() -> None:
+    first, second = Says(1.0), Says(2.0)
+    below = Level(0.8, 0.6)
+    pair = Relay(Prompt("base"), Prompt("refined"), second, below)
+    rows = [row(0.5, pair), row(0.7, pair), row(0.1, "plain"), row(0.6, pair)]
+    answers = [float(one.mean()) for one in relayed(first)(rows)]
+    assert answers == [2.0, 1.0, 1.0, 2.0]
+    assert first.heard == ["base", "plain"]
+    assert second.heard == ["refined", "refined"]
+
+
+def test_both_halves_of_a_guided_row_go_to_the_same_network() -> None:
+    first, second = Says(1.0), Says(2.0)
+    below = Level(0.8, 0.6)
+    wanted = Relay(Prompt("yes"), Prompt("yes, refined"), second, below)
+    unwanted = Relay(Prompt("no"), Prompt("no, refined"), second, below)
+    (answer,) = guided(relayed(first))([row(0.3, wanted, unwanted, scale=3.0)])
+    assert float(answer.mean()) == 2.0
+    assert second.heard == ["yes, refined", "no, refined"]
+    assert first.heard == []
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("xl")
+    return make_tiny_xl(folder / "base"), make_tiny_xl(folder / "refiner", refiner=True, seed=5)
+
+
+def rendered(model: Path, **asked: Any) -> tuple[np.ndarray, Recipe]:
+    engine = Engine(model, device="cpu", precision="float32")
+    fields = {"strength": 0.6, "steps": 4, "guidance_scale": 3.0, **asked}
+    request = Request(source=soft_picture(48, 32), prompt="oil", seed=3, **fields)
+    result = engine.render(request)
+    return np.asarray(result.image), result.recipe
+
+
+def test_a_refiner_takes_over_where_it_was_told_to(pair: tuple[Path, Path]) -> None:
+    base, refiner = pair
+    alone, _ = rendered(base)
+    never, _ = rendered(base, refiner=str(refiner), refiner_start=0.0)
+    always, recipe = rendered(base, refiner=str(refiner), refiner_start=1.0)
+    other, _ = rendered(refiner)
+    half, _ = rendered(base, refiner=str(refiner), refiner_start=0.3)
+    assert np.array_equal(never, alone)
+    # The encoders and decoders of the two have other random weights; what is compared is the way.
+    assert not np.array_equal(always, alone)
+    assert not np.array_equal(always, other)
+    assert not np.array_equal(half, alone)
+    assert not np.array_equal(half, always)
+    assert recipe.refiner is not None
+    assert recipe.refiner.family == "stable-diffusion-xl-refiner"
+    assert Recipe.from_json(recipe.to_json(), source=None).refiner == recipe.refiner
+
+
+def test_a_refiner_of_other_latents_is_refused_before_anything_is_loaded(
+    pair: tuple[Path, Path], tiny: Path
+) -> None:
+    with pytest.raises(RequestError, match="other latents"):
+        rendered(pair[0], refiner=str(tiny))
