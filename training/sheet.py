@@ -43,6 +43,7 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self.vae = AutoencoderTiny.from_pretrained(folder / "vae")
+        self.scale = self.vae.config.scaling_factor
         self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=DTYPE)
         self.unet.to(memory_format=torch.channels_last)
         self.text = CLIPTextModel.from_pretrained(folder / "text_encoder")
@@ -60,8 +61,8 @@ class Model:
         seed: int,
     ) -> tuple[Tensor, Tensor]:
         """The round trip `[1, 3, H, W]` and one picture a prompt `[n, 3, H, W]`, -1...1, all from the same noise."""
-        z = self.vae.encode(pixels).latents
-        round_trip = self.vae.decode(z).sample
+        z = self.vae.encode(pixels).latents * self.scale
+        round_trip = self.vae.decode(z / self.scale).sample
         count = len(prompts)
         noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed))
         x = ((1 - strength) * z + strength * noise).repeat(count, 1, 1, 1)
@@ -72,7 +73,7 @@ class Model:
         for t, t_next in pairwise(levels):
             v = self.velocity(x, t, words, guidance)
             x = x + (t_next - t) * v
-        return round_trip, self.vae.decode(x).sample
+        return round_trip, self.vae.decode(x / self.scale).sample
 
     def velocity(self, x: Tensor, t: float, words: Tensor, guidance: float) -> Tensor:
         """The guided velocity; `words` holds the prompts' and then the empty prompts' embeddings."""

@@ -104,7 +104,7 @@ def command(
 
         numbers = precision or _known_precision(recipe)
         engine = Engine(
-            checkpoint.folder.resolve(),
+            checkpoint.place,
             precision=numbers,
             prediction=request.prediction,
             distilled=request.distilled,

@@ -225,7 +225,7 @@ def _render_again(
         from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
 
         engine = Engine(
-            checkpoint.folder.resolve(),  # in full: of "./gesso" only a shipped name would remain
+            checkpoint.place,  # in full: of "./gesso" only a shipped name would remain
             device=_device_of(recipe.build),
             precision=recipe.build.precision,
             prediction=request.prediction,

@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -19,11 +19,14 @@ from underpaint.geometry import Size
 from underpaint.levels import Schedule, read_schedule
 from underpaint.models.distilled import DISTILLATIONS, assumed, named
 from underpaint.models.families import Family, classes_of, family_of
+from underpaint.models.headers import PICKLE_ENDINGS, read_header
+from underpaint.models.recognition import recognise
 from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, Distilled, SamplerName, Told
 from underpaint.survival import LEARNED, Recovery
 from underpaint.vocabulary import Vocabulary
 
+CONFIGS = Path(__file__).parent / "configs"
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
 LCM_SCALE = 8.5  # what Luo et al. 2023 feed a network that takes the guidance scale as an input
@@ -53,13 +56,26 @@ class Defaults:
     recovery: Recovery = LEARNED
 
 
+@dataclass(frozen=True, slots=True)
+class SingleFile:
+    """A checkpoint in one file.
+
+    Attributes:
+        path: The file.
+        parts: The prefix of each part's key names.
+    """
+
+    path: Path
+    parts: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder that holds a model, and what its JSON says.
+    """A model on disk, and what its JSON says.
 
     Attributes:
         name: How it was asked for: a shipped name, or the folder's own name.
-        folder: Where it lies.
+        folder: Where it lies; for a single file, where the small configuration of its kind lies.
         family: The family whose adapter runs it.
         classes: The class of each role, such as ``{"unet": "UNet2DConditionModel"}``.
         scheduler: Its scheduler's JSON.
@@ -70,6 +86,7 @@ class Checkpoint:
         embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
         distilled: How it was taught to arrive in few steps, or ``none``.
         notices: What was assumed about it.
+        file: The single file that holds its weights, where it is one.
     """
 
     name: str
@@ -84,6 +101,7 @@ class Checkpoint:
     embeds_guidance: bool = False
     distilled: Distilled = "none"
     notices: tuple[Notice, ...] = ()
+    file: SingleFile | None = None
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -100,7 +118,13 @@ class Checkpoint:
 
     def is_at(self, model: str | None) -> bool:
         """Whether ``model``, a shipped name or a folder however spelt, is this checkpoint."""
-        return model is not None and folder_of(model).resolve() == self.folder.resolve()
+        own = self.folder if self.file is None else self.file.path
+        return model is not None and folder_of(model).resolve() == own.resolve()
+
+    @property
+    def place(self) -> Path:
+        """What to open it by again: its folder or its file, in full."""
+        return (self.folder if self.file is None else self.file.path).resolve()
 
     @cached_property
     def sha256(self) -> str:
@@ -113,6 +137,9 @@ class Checkpoint:
             with path.open("rb") as file:
                 inner = hashlib.file_digest(file, "sha256").hexdigest()
             digest.update(f"{path.relative_to(self.folder).as_posix()}\0{inner}\n".encode())
+        if self.file is not None:
+            with self.file.path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
 
@@ -139,8 +166,10 @@ def find(
     asked = model or DEFAULT_MODEL
     folder = folder_of(asked)
     try:
+        if folder.is_file():
+            return _read_file(folder, prediction, distilled)
         _check_folder(folder)
-        return _read(asked, folder, prediction, distilled)
+        return _read(_name_of(asked, folder), folder, prediction, distilled)
     except ModelError:
         raise
     except (OSError, ValueError, TypeError, KeyError) as problem:
@@ -150,13 +179,47 @@ def find(
         ) from None
 
 
+def _name_of(asked: str | Path, folder: Path) -> str:
+    return asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name
+
+
+def _read_file(path: Path, prediction: Told | None, distilled: Distilled | None) -> Checkpoint:
+    if path.suffix != ".safetensors":
+        raise ModelError(_why_not_a_folder(path))
+    found = recognise(read_header(path))
+    told = prediction or found.prediction
+    made = _read(path.resolve().stem, CONFIGS / found.variant, told, distilled)
+    optional = made.family.optional
+    if needed := [role for role in found.missing if role not in optional]:
+        raise ModelError(
+            f"{path.name} holds no {' and no '.join(needed)}; give the whole model, which holds one"
+        )
+    classes = {
+        role: name
+        for role, name in made.classes.items()
+        if role.replace("tokenizer", "text_encoder") in found.parts
+    }
+    scheduler = {**made.scheduler, **({"rescale_betas_zero_snr": True} if found.zero_snr else {})}
+    notices = () if prediction else found.notices
+    defaults = made.defaults
+    if found.variant == "sd-2" and told == "eps":  # the base was trained at 512
+        defaults = replace(defaults, comfortable_area=512 * 512)
+    return replace(
+        made,
+        classes=classes,
+        scheduler=scheduler,
+        defaults=defaults,
+        notices=(*notices, *made.notices),
+        file=SingleFile(path, found.parts),
+    )
+
+
 def _read(
-    asked: str | Path, folder: Path, prediction: Told | None, distilled: Distilled | None
+    name: str, folder: Path, prediction: Told | None, distilled: Distilled | None
 ) -> Checkpoint:
     index = read_json(folder / "model_index.json")
     family = family_of(index)
     core = read_json(folder / family.core / "config.json")
-    name = asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     if prediction is not None:
         scheduler["prediction_type"] = {"eps": "epsilon", "v": "v_prediction"}[prediction]
@@ -223,13 +286,13 @@ def _check_folder(folder: Path) -> None:
 
 
 def _why_not_a_folder(path: Path) -> str:
-    if path.suffix in {".ckpt", ".pt", ".pth", ".bin"}:
+    if path.suffix in PICKLE_ENDINGS:
         return (
             f"{path.name} is a pickle, which can run code when it is opened, and is never loaded; "
             "convert it to safetensors"
         )
     if path.is_file():
-        return f"{path.name} is a single file, which is not read yet"
+        return f"{path.name} is no .safetensors file"
     return f"no model is called {str(path)!r}"
 
 

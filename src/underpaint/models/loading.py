@@ -4,6 +4,8 @@ import importlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, cast
 
 import torch
@@ -15,7 +17,10 @@ from transformers.utils import logging as transformers_logging
 from underpaint.codec import Codec
 from underpaint.denoiser import Denoiser, Prompt
 from underpaint.errors import ModelError, Notice
-from underpaint.models.catalog import Checkpoint
+from underpaint.models.catalog import Checkpoint, read_json
+from underpaint.models.headers import check_weights
+from underpaint.models.single_file import opened_part
+from underpaint.models.vocabularies import complete_tokenizer
 
 
 class Words(Protocol):
@@ -61,11 +66,17 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
 
 
 def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> Any:
-    """The network of that role, ready for inference; every weight comes from the file.
+    """The network of that role, ready for inference; every weight comes from a checked file.
 
     Raises:
         ValueError: weights are missing.
+        ModelError: its files are damaged.
     """
+    if checkpoint.file is not None:
+        place = checkpoint.folder / role
+        network = opened_part(kind, checkpoint.file, place, role, dtype)
+        return network.eval().requires_grad_(requires_grad=False)
+    check_weights(checkpoint.folder / role)
     # transformers calls it dtype and diffusers torch_dtype
     named = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
     network, report = kind.from_pretrained(
@@ -81,8 +92,24 @@ def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> 
 
 
 def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
-    """The tokenizer of that role."""
-    return kind.from_pretrained(checkpoint.folder / role, local_files_only=True)
+    """The tokenizer of that role.
+
+    Raises:
+        ModelError: the checkpoint is a single file, and its vocabulary is nowhere on this machine.
+    """
+    if checkpoint.file is None:
+        return kind.from_pretrained(checkpoint.folder / role, local_files_only=True)
+    encoder = read_json(
+        checkpoint.folder / role.replace("tokenizer", "text_encoder") / "config.json"
+    )
+    with TemporaryDirectory() as folder:
+        whole = complete_tokenizer(
+            checkpoint.folder / role,
+            Path(folder) / role,
+            beside=checkpoint.file.path,
+            entries=int(encoder["vocab_size"]),
+        )
+        return kind.from_pretrained(whole, local_files_only=True)
 
 
 @contextmanager
@@ -90,6 +117,8 @@ def _refusals(checkpoint: Checkpoint) -> Generator[None]:
     """Turns what the libraries raise about a checkpoint into one sentence."""
     try:
         yield
+    except ModelError:
+        raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as problem:
         first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         raise ModelError(

@@ -1,0 +1,117 @@
+"""Where the vocabulary of a tokenizer lies, for checkpoints that are a single file; no torch.
+
+Such a file holds weights alone. The vocabularies are a few hundred kilobytes and the same for all of
+a family, so one copy anywhere on the machine will do.
+"""
+
+import gzip
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from underpaint.errors import ModelError
+
+PLACES_VARIABLE = "UNDERPAINT_TOKENIZERS"
+CLIP_FILES = ("vocab.json", "merges.txt")
+T5_FILES = ("tokenizer.json", "spiece.model")  # either will do
+_OPEN_CLIP_FILE = "bpe_simple_vocab_16e6.txt.gz"
+_CLIP_MERGES = 49152 - 256 - 2  # open_clip's tokenizer.py: the file holds more than CLIP uses
+
+
+def complete_tokenizer(config: Path, into: Path, *, beside: Path, entries: int) -> Path:
+    """A tokenizer's folder ``into``: its small ``config`` files with a vocabulary that was found.
+
+    Args:
+        config: The folder with ``tokenizer_config.json``.
+        into: An empty folder to fill.
+        beside: The checkpoint's file; what lies beside it is looked at first.
+        entries: How many words the text encoder knows.
+
+    Raises:
+        ModelError: there is no such vocabulary on this machine.
+    """
+    told = cast("dict[str, Any]", json.loads((config / "tokenizer_config.json").read_text("utf-8")))
+    clip = str(told.get("tokenizer_class", "")).startswith("CLIP")
+    shutil.copytree(config, into, dirs_exist_ok=True)
+    for place in _places(beside):
+        if _took_clip(place, into, entries) if clip else _took_t5(place, into):
+            return into
+    if clip and _took_open_clip(into, entries):
+        return into
+    kind, files = ("CLIP", " and ".join(CLIP_FILES)) if clip else ("T5", " or ".join(T5_FILES))
+    raise ModelError(
+        f"{beside.name} needs the vocabulary of {kind}, which it does not hold and which is nowhere on "
+        f"this machine; put {files} into a folder called tokenizer beside it, or into one that "
+        f"{PLACES_VARIABLE} names"
+    )
+
+
+def _places(beside: Path) -> Iterator[Path]:
+    """Folders that may hold a vocabulary, the nearest first."""
+    named = os.environ.get(PLACES_VARIABLE)
+    roots = [Path(named)] if named else []
+    roots.append(beside.parent)
+    for root in roots:
+        yield root
+        yield from (root / name for name in ("tokenizer", "tokenizer_2", "tokenizer_3"))
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
+    for snapshot in sorted(hub.glob("models--*/snapshots/*")):
+        yield snapshot
+        yield from sorted(snapshot.glob("tokenizer*"))
+
+
+def _took_clip(place: Path, into: Path, entries: int) -> bool:
+    vocabulary, merges = (place / name for name in CLIP_FILES)
+    if not (vocabulary.is_file() and merges.is_file()):
+        return False
+    try:
+        words: object = json.loads(vocabulary.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    if not isinstance(words, dict) or len(cast("dict[str, int]", words)) != entries:
+        return False
+    for file in (vocabulary, merges):
+        shutil.copyfile(file, into / file.name)
+    return True
+
+
+def _took_t5(place: Path, into: Path) -> bool:
+    if (place / CLIP_FILES[0]).is_file():
+        return False  # CLIP's may have a tokenizer.json as well
+    for name in T5_FILES:
+        if (place / name).is_file():
+            shutil.copyfile(place / name, into / name)
+            return True
+    return False
+
+
+def _took_open_clip(into: Path, entries: int) -> bool:
+    """The same vocabulary as the package open_clip ships it, where that is installed."""
+    found = importlib.util.find_spec("open_clip")
+    places = found.submodule_search_locations if found else None
+    file = Path(next(iter(places))) / _OPEN_CLIP_FILE if places else None
+    if file is None or not file.is_file():
+        return False
+    merges = gzip.decompress(file.read_bytes()).decode("utf-8").split("\n")[1 : _CLIP_MERGES + 1]
+    letters = byte_letters()
+    words = [*letters, *(f"{letter}</w>" for letter in letters)]
+    words += ["".join(pair.split()) for pair in merges]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    if len(words) != entries:
+        return False
+    numbered = {word: number for number, word in enumerate(words)}
+    (into / CLIP_FILES[0]).write_text(json.dumps(numbered, ensure_ascii=False), "utf-8")
+    (into / CLIP_FILES[1]).write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
+    return True
+
+
+def byte_letters() -> list[str]:
+    """One printable letter for each byte, printable bytes first (GPT-2, encoder.py: bytes_to_unicode)."""
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in own]
+    return [chr(byte) for byte in own] + [chr(256 + i) for i in range(len(others))]
