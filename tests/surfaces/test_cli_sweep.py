@@ -104,11 +104,13 @@ def test_a_sweep_encodes_its_source_once_and_each_prompt_once(
         for part, owner in (("source", model.codec), ("words", model.words)):
             plain = owner.encode
 
-            def encode(value: Any, part: str = part, plain: Any = plain) -> Any:
+            def encode(
+                _: Any, value: Any, part: str = part, plain: Any = plain, **named: Any
+            ) -> Any:
                 calls.append(part)
-                return plain(value)
+                return plain(value, **named)
 
-            monkeypatch.setattr(type(owner), "encode", lambda _, value, e=encode: e(value))
+            monkeypatch.setattr(type(owner), "encode", encode)
         return model
 
     monkeypatch.setattr(stable_diffusion, "load", counted)

@@ -24,7 +24,7 @@ COMMANDS = {
     "compare": "Say how far a result strayed from its source.",
     "inspect": "Show how a picture was made.",
     "replay": "Render a picture again from its own recipe and compare.",
-    "models": "List the models that are shipped.",
+    "models": "List the models that are shipped, or inspect one on disk.",
     "version": "Show the versions that decide what a picture looks like.",
 }
 
@@ -74,7 +74,11 @@ def _application(wanted: str) -> typer.Typer:
     )
     for name, line in COMMANDS.items():
         if name == wanted:
-            app.command(name)(import_module(f"underpaint.cli.{name}").command)
+            module = import_module(f"underpaint.cli.{name}")
+            if hasattr(module, "group"):
+                app.add_typer(module.group, name=name)
+            else:
+                app.command(name)(module.command)
         else:
             app.command(name, help=line)(_unasked)
     return app

@@ -9,7 +9,7 @@ import math
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -63,7 +63,11 @@ class Header:
     @cached_property
     def parameters(self) -> int:
         """Numbers in all tensors."""
-        return sum(math.prod(shape) for shape in self.shapes.values())
+        return self.count(lambda _: True)
+
+    def count(self, counts: Callable[[str], bool]) -> int:
+        """Numbers in the tensors whose name ``counts``."""
+        return sum(math.prod(shape) for name, shape in self.shapes.items() if counts(name))
 
     @cached_property
     def precision(self) -> str:
