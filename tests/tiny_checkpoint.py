@@ -50,7 +50,8 @@ def make_tiny_checkpoint(folder: Path, *, prediction_type: str = "epsilon", seed
     }
     write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
     write_json(
-        folder / "underpaint.json", {"guidance_scale": 3.0, "comfortable_px": 4096, "min_px": 16}
+        folder / "underpaint.json",
+        {"guidance_scale": 3.0, "comfortable_px": 4096, "min_px": 16, "longest_chunks": 1},
     )
     return folder
 

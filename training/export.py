@@ -85,6 +85,7 @@ def write_index(folder: Path, guidance: float, subjects: Sequence[str]) -> None:
         "guidance_scale": guidance,
         "comfortable_px": COMFORTABLE_PX,
         "min_px": MIN_PX,
+        "longest_chunks": 1,
         "vocabulary": {"phrases": phrases(subjects), "near": NEAR},
     }
     (folder / "underpaint.json").write_text(json.dumps(own, indent=2) + "\n")

@@ -6,9 +6,16 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
+from underpaint.errors import Notice
+
 
 class Codec(Protocol):
     """An autoencoder. Pictures are [3, H, W] float32 in -1…1, latents [C, H/f, W/f] float32."""
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What went otherwise than asked, so far."""
+        ...
 
     def encode(self, picture: Tensor) -> Tensor:
         """The latents, unit variance by the model's own scaling; the mode, so nothing is drawn."""

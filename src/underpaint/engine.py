@@ -271,21 +271,22 @@ class Engine:
     ) -> tuple[Prompt, tuple[Notice, ...]]:
         """The prompt in the words of each network that will read it."""
         text = request.negative_prompt if negative else request.prompt
-        first, said = self._read(self.model, text, negative=negative)
+        skip = request.clip_skip
+        first, said = self._read(self.model, text, negative=negative, clip_skip=skip)
         if request.refiner is None:
             return first, said
         _, model = self._refiner(request.refiner)
-        second, also_said = self._read(model, text, negative=negative)
+        second, also_said = self._read(model, text, negative=negative, clip_skip=skip)
         below = schedule.level(request.refiner_start)
         return Prompt(Relay(first, second, model.denoiser, below)), (*said, *also_said)
 
     def _read(
-        self, model: "Model", text: str, *, negative: bool
+        self, model: "Model", text: str, *, negative: bool, clip_skip: int
     ) -> tuple[Prompt, tuple[Notice, ...]]:
         return _kept(
             self._prompts,
-            f"{id(model)} {negative} {text}",
-            lambda: model.words.encode(text, negative=negative),
+            f"{id(model)} {negative} {clip_skip} {text}",
+            lambda: model.words.encode(text, negative=negative, clip_skip=clip_skip),
             most=KEPT_PROMPTS,
         )
 
@@ -324,6 +325,7 @@ class Engine:
         source = image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
         if one.frame is not None:
             image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
+            resolved = _with_notices(resolved, self.model.codec.notices)
         recipe = replace(self._recipe(resolved, picture), fidelity=compare_images(source, image))
         return self._after(Result(image, recipe))
 
@@ -349,6 +351,11 @@ class Engine:
     def build(self) -> Build:
         """What this engine runs on, as far as it decides bytes."""
         return describe(self.device, self.dtype, rows_per_call=self.rows_per_call)
+
+
+def _with_notices(resolved: Resolved, said: tuple[Notice, ...]) -> Resolved:
+    plan = replace(resolved.plan, notices=(*resolved.plan.notices, *said))
+    return replace(resolved, plan=plan)
 
 
 def _facts(checkpoint: catalog.Checkpoint) -> ModelFacts:

@@ -141,3 +141,15 @@ def _shaped_like(source: Size, target: Size) -> Size:
     if source.width * target.height >= source.height * target.width:
         return Size(target.width, max(1, round(source.height * target.width / source.width)))
     return Size(max(1, round(source.width * target.height / source.height)), target.height)
+
+
+def windows(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
+    """Evenly spread windows of ``tile`` that cover ``length``, neighbours sharing at least ``overlap``.
+
+    One window of the whole length where that is no longer than a tile.
+    """
+    if length <= tile:
+        return [(0, length)]
+    count = -(-(length - overlap) // (tile - overlap))
+    starts = [round(i * (length - tile) / (count - 1)) for i in range(count)]
+    return [(start, start + tile) for start in starts]

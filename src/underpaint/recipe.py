@@ -177,6 +177,7 @@ class Recipe:
             "Model hash": self.model.sha256[:10],
             "Model": self.model.name,
             "Denoising strength": asked.strength,
+            "Clip skip": asked.clip_skip + 1 if asked.clip_skip else None,
             "Refiner": None if self.refiner is None else self.refiner.name,
             "Refiner switch at": None if self.refiner is None else 1 - asked.refiner_start,
             "Strength scale": None if asked.strength_scale == "schedule" else asked.strength_scale,

@@ -31,6 +31,7 @@ def render(
     model: str | Path | None = None,
     refiner: str | Path | None = None,
     refiner_start: float | None = None,
+    clip_skip: int | None = None,
     prediction: Told | None = None,
     distilled: Distilled | None = None,
     work_size: WorkSize | str | None = None,
@@ -63,6 +64,7 @@ def render(
         model: A shipped name or a checkpoint's folder.
         refiner: A second model with the same latents that takes over.
         refiner_start: The t at which it does.
+        clip_skip: How many layers earlier than usual CLIP's states are taken.
         prediction: What the model predicts, ``eps`` or ``v``, where its file cannot tell.
         distilled: How it was distilled to few steps, where its file cannot tell.
         work_size: The size rendered at.
@@ -91,6 +93,7 @@ def render(
         "spacing": spacing,
         "refiner": None if refiner is None else str(refiner),
         "refiner_start": refiner_start,
+        "clip_skip": clip_skip,
         "prediction": prediction,
         "distilled": distilled,
         "work_size": work_size,

@@ -167,6 +167,13 @@ class Request(BaseModel):
         le=1,
         description="The t at which the refiner takes over, 0 to 1; SDXL's knows the last fifth.",
     )
+    clip_skip: Whole = Field(
+        default=0,
+        ge=0,
+        le=30,
+        description="How many layers earlier than usual CLIP's states are taken; what other tools "
+        "call clip skip 2 is 1 here.",
+    )
     prediction: Told | None = Field(
         default=None,
         description="What the model predicts, eps or v, where its file cannot tell.",
@@ -264,6 +271,7 @@ _ALLOWED = {
     "model": "must be the name of a shipped model or a checkpoint's folder",
     "refiner": "must be the name of a shipped model or a checkpoint's folder",
     "refiner_start": "must lie in [0, 1]; SDXL's refiner knows the last fifth, 0.2",
+    "clip_skip": "must be a whole number from 0 to 30; 0 is the model's usual layer",
     "prediction": f"must be one of {', '.join(get_args(Told))}",
     "distilled": f"must be one of {', '.join(get_args(Distilled))}",
     "prompt": f"must be text of at most {MAX_PROMPT} characters",

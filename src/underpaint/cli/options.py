@@ -99,6 +99,7 @@ class Wish:
     refiner_start: Annotated[float, _option("refiner_start", "--refiner-start")] = _default(
         "refiner_start"
     )
+    clip_skip: Annotated[int, _option("clip_skip", "--clip-skip")] = _default("clip_skip")
     prediction: Annotated[Told | None, _option("prediction", "--prediction")] = None
     distilled: Annotated[Distilled | None, _option("distilled", "--distilled")] = None
     work_size: Annotated[str, _option("work_size", "--work-size", metavar="auto|native|WxH")] = (

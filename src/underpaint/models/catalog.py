@@ -45,6 +45,7 @@ class Defaults:
         minimum_px: The shortest side that it works at.
         vocabulary: The words it was taught; None for models that read anything.
         recovery: How well it makes out what noise covers.
+        longest_chunks: How many readings of its text encoder it can follow; None for any number.
     """
 
     steps_over_all: int = STEPS_OVER_ALL
@@ -54,6 +55,7 @@ class Defaults:
     minimum_px: int = 64
     vocabulary: Vocabulary | None = None
     recovery: Recovery = LEARNED
+    longest_chunks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,16 +323,19 @@ def _defaults(folder: Path, known: Defaults) -> Defaults:
         said.get("min_px", known.minimum_px),
     )
     steps = said.get("steps_over_all", known.steps_over_all)
+    chunks = said.get("longest_chunks")
     if (
         not (isinstance(scale, int | float) and scale >= 0)
         or sampler not in SAMPLER_NAMES
-        or not all(isinstance(one, int) and one >= 1 for one in (area, side, steps))
+        or not all(isinstance(one, int) and one >= 1 for one in (area, side, steps, chunks or 1))
     ):
         raise ModelError(
             "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "
-            f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px, min_px and steps_over_all"
+            f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px, min_px, steps_over_all and longest_chunks"
         )
-    return Defaults(steps, float(scale), sampler, area, side, _vocabulary(said), _recovery(said))
+    return Defaults(
+        steps, float(scale), sampler, area, side, _vocabulary(said), _recovery(said), chunks
+    )
 
 
 def _recovery(said: Mapping[str, Any]) -> Recovery:

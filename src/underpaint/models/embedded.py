@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from underpaint.denoiser import Row
+from underpaint.denoiser import Denoiser, Row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +30,23 @@ def embedded(row: Row) -> Embedded:
     return cast("Embedded", row.prompt)
 
 
+def lengths_of(rows: Sequence[Row]) -> list[int]:
+    """How many tokens each row's prompt has."""
+    return [embedded(row).hidden.shape[1] for row in rows]
+
+
+def in_groups(
+    denoiser: Denoiser, rows: Sequence[Row], groups: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """The estimates of rows that cannot share one call, a call a group; in the rows' order."""
+    answers: dict[int, Tensor] = {}
+    for group in groups:
+        answers.update(zip(group, denoiser([rows[i] for i in group]), strict=True))
+    return [answers[i] for i in range(len(rows))]
+
+
 def hidden_of(rows: Sequence[Row]) -> Tensor:
-    """[B, tokens, C]: what each row's prompt says."""
+    """[B, tokens, C]: what each row's prompt says; all of one length."""
     return torch.cat([embedded(row).hidden for row in rows])
 
 

@@ -15,11 +15,11 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from underpaint.denoiser import Prompt, Row
-from underpaint.errors import Notice
+from underpaint.errors import Notice, RequestError
+from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Embedded, hidden_of, pooled_of
 from underpaint.models.loading import Model, opened, opened_tokenizer
-from underpaint.models.stable_diffusion import open_autoencoder
 from underpaint.models.t5 import LongReader, open_long_reader
 from underpaint.models.transformer import TransformerDenoiser, packed, places, unpacked
 
@@ -35,8 +35,18 @@ class Words:
     long_reader: LongReader
 
     @torch.inference_mode()
-    def encode(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
-        """Hidden states [1, tokens, C] and the pooled vector [1, P], float32."""
+    def encode(
+        self, text: str, *, negative: bool = False, clip_skip: int = 0
+    ) -> tuple[Prompt, tuple[Notice, ...]]:
+        """Hidden states [1, tokens, C] and the pooled vector [1, P], float32.
+
+        Brackets are text here: T5 was taught on sentences.
+        """
+        if clip_skip:
+            raise RequestError(
+                f"clip_skip is for models that read CLIP's hidden states, got {clip_skip} with FLUX, "
+                "which reads T5; leave it out"
+            )
         ids = cast("Any", self.tokenizer)(
             text,
             padding="max_length",

@@ -26,7 +26,9 @@ from underpaint.models.vocabularies import complete_tokenizer
 class Words(Protocol):
     """A family's text encoders."""
 
-    def encode(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
+    def encode(
+        self, text: str, *, negative: bool = False, clip_skip: int = 0
+    ) -> tuple[Prompt, tuple[Notice, ...]]:
         """What the denoiser of the same family understands, and what to say about the text."""
         ...
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 from transformers.models.clip.modeling_clip import CLIPTextModel
@@ -19,38 +17,11 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 from underpaint.denoiser import Prompt, Row, to_x0
 from underpaint.errors import Notice
 from underpaint.levels import Prediction, Schedule
+from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.embedded import Embedded, hidden_of
+from underpaint.models.clip_text import ClipWords, TextModel, share_a_call, stacked
+from underpaint.models.embedded import Embedded, embedded, in_groups
 from underpaint.models.loading import Model, fed, opened, opened_tokenizer
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Autoencoder:
-    """Pictures to latents and back through a diffusers autoencoder (``codec.Codec``)."""
-
-    network: AutoencoderKL | AutoencoderTiny
-    device: torch.device
-    dtype: torch.dtype
-    scale: float
-    shift: float
-
-    @torch.inference_mode()
-    def encode(self, picture: Tensor) -> Tensor:
-        """Latents [C, h, w] float32 on the CPU, of a picture [3, H, W] in -1…1."""
-        x = fed(picture[None], self.device, self.dtype)
-        match self.network:
-            case AutoencoderTiny():
-                latents = cast("Tensor", cast("Any", self.network.encode(x)).latents)
-            case _:
-                latents = cast("Tensor", cast("Any", self.network.encode(x)).latent_dist.mode())
-        return ((latents.float() - self.shift) * self.scale)[0].cpu()
-
-    @torch.inference_mode()
-    def decode(self, latents: Tensor) -> Tensor:
-        """The picture [3, H, W] float32 on the CPU in -1…1."""
-        z = latents[None].to(self.device) / self.scale + self.shift
-        picture = cast("Any", self.network).decode(fed(z, self.device, self.dtype)).sample
-        return cast("Tensor", picture)[0].float().clamp(-1, 1).cpu()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +49,11 @@ class UNetDenoiser:
 
     @torch.inference_mode()
     def __call__(self, rows: Sequence[Row]) -> list[Tensor]:
-        """One network call for all rows; estimates [C, h, w] float32 on the CPU."""
+        """One network call for all rows that fit into one; estimates [C, h, w] float32 on the CPU."""
+        words = [embedded(row).hidden for row in rows]
+        groups = share_a_call(words)
+        if len(groups) > 1:
+            return in_groups(self, rows, groups)
         x = fed(torch.stack([row.x for row in rows]), self.device, self.dtype)
         # float32 all the way: bf16 cannot tell 600 from 602.
         times = torch.tensor(
@@ -87,7 +62,7 @@ class UNetDenoiser:
         output = self.network(
             x,
             times,
-            hidden_of(rows).to(self.device, self.dtype),
+            stacked(words).to(self.device, self.dtype),
             timestep_cond=self._guidance_embedding(rows),
             added_cond_kwargs=self._also(rows),
             return_dict=False,
@@ -128,41 +103,36 @@ def guidance_features(scales: Sequence[float], channels: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Words:
-    """Prompts to embeddings through CLIP's tokenizer and text model."""
+    """Prompts to embeddings through one text encoder or several."""
 
-    tokenizer: CLIPTokenizer
-    network: CLIPTextModel
+    clip: ClipWords
 
-    @torch.inference_mode()
-    def encode(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
+    def encode(
+        self, text: str, *, negative: bool = False, clip_skip: int = 0
+    ) -> tuple[Prompt, tuple[Notice, ...]]:
         """The embedding [1, tokens, C] float32, and a notice where words did not fit."""
-        tokenizer = cast("Any", self.tokenizer)
-        longest = int(tokenizer.model_max_length)
-        every = cast("list[int]", tokenizer(text, truncation=False, verbose=False)["input_ids"])
-        ids = tokenizer(
-            text, padding="max_length", max_length=longest, truncation=True, return_tensors="pt"
-        )["input_ids"]
-        hidden = cast("Tensor", self.network(ids)[0])
-        if len(every) <= longest:
-            return Prompt(Embedded(hidden, negative=negative)), ()
-        lost = str(tokenizer.decode(every[longest - 1 : -1])).strip()
-        message = (
-            f"the model reads {longest - 2} tokens of a prompt; left out: {lost[:120]!r}; "
-            "shorten it, or put what matters first"
-        )
-        return Prompt(Embedded(hidden, negative=negative)), (Notice("prompt-truncated", message),)
+        made, notices = self.clip.encode(text, clip_skip=clip_skip)
+        return Prompt(Embedded(made.words, negative=negative)), notices
 
 
 def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
     """The checkpoint's networks on ``device`` in ``dtype``; the text encoder stays in float32."""
-    tokenizer = opened_tokenizer(CLIPTokenizer, checkpoint, "tokenizer")
-    text = opened(CLIPTextModel, checkpoint, "text_encoder", torch.float32)
+    text = open_text_model(CLIPTextModel, checkpoint, "text_encoder")
     return Model(
         codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
         denoiser=UNetDenoiser(
             open_unet(checkpoint, device=device, dtype=dtype), checkpoint.schedule, device, dtype
         ),
-        words=Words(tokenizer, text),
+        words=Words(ClipWords((text,), longest_chunks=checkpoint.defaults.longest_chunks)),
+    )
+
+
+def open_text_model(kind: Any, checkpoint: Checkpoint, role: str) -> TextModel:
+    """The text encoder of that role with its tokenizer, in float32."""
+    words = role.replace("text_encoder", "tokenizer")
+    return TextModel(
+        opened_tokenizer(CLIPTokenizer, checkpoint, words),
+        opened(kind, checkpoint, role, torch.float32),
     )
 
 
@@ -172,18 +142,3 @@ def open_unet(
     """The UNet, channels last."""
     unet = opened(UNet2DConditionModel, checkpoint, "unet", dtype)
     return unet.to(device=device, memory_format=torch.channels_last)
-
-
-def open_autoencoder(
-    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
-) -> Autoencoder:
-    """The autoencoder with the scale and shift that its config says."""
-    kinds = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-    vae = opened(kinds[checkpoint.classes["vae"]], checkpoint, "vae", dtype)
-    return Autoencoder(
-        network=vae.to(device=device, memory_format=torch.channels_last),
-        device=device,
-        dtype=dtype,
-        scale=float(vae.config.scaling_factor),
-        shift=float(getattr(vae.config, "shift_factor", None) or 0.0),
-    )

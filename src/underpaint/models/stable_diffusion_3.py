@@ -6,24 +6,26 @@ padded with zeros to T5's width, then T5's; the pooled vectors of both CLIPs as 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 from torch import Tensor
 from torch.nn import functional as F
 from transformers.models.clip.modeling_clip import CLIPTextModelWithProjection
-from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from underpaint.denoiser import Prompt, Row
 from underpaint.errors import Notice
+from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.clip_text import ClipWords
 from underpaint.models.embedded import Embedded, hidden_of, pooled_of
-from underpaint.models.loading import Model, opened, opened_tokenizer
-from underpaint.models.stable_diffusion import open_autoencoder
+from underpaint.models.loading import Model, opened
+from underpaint.models.prompt_syntax import parse
+from underpaint.models.stable_diffusion import open_text_model
 from underpaint.models.t5 import LongReader, open_long_reader
 from underpaint.models.transformer import TransformerDenoiser
 
+ONE_CHUNK = 1  # words of joint attention weigh by how often they stand there; T5 reads the rest
 T5_TOKENS = 256  # as trained, and as diffusers feeds it
 
 
@@ -32,39 +34,27 @@ class Words:
     """Prompts to embeddings.
 
     Attributes:
-        clips: Tokenizer and network of both CLIP encoders.
+        clip: Both CLIP encoders.
         long_reader: T5; without it the network gets zeros in its place, as it was also trained.
         width: The width of T5's states.
     """
 
-    clips: Sequence[tuple[CLIPTokenizer, CLIPTextModelWithProjection]]
+    clip: ClipWords
     long_reader: LongReader | None
     width: int
 
-    @torch.inference_mode()
-    def encode(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
-        """Hidden states [1, tokens, width] and the pooled vector [1, P], float32."""
-        hidden: list[Tensor] = []
-        pooled: list[Tensor] = []
-        for tokenizer, network in self.clips:
-            ids = cast("Any", tokenizer)(
-                text,
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            )["input_ids"]
-            output = network(ids, output_hidden_states=True)
-            hidden.append(output.hidden_states[-2])
-            pooled.append(output[0])
-        short = torch.cat(hidden, dim=-1)
-        short = F.pad(short, (0, self.width - short.shape[-1]))
+    def encode(
+        self, text: str, *, negative: bool = False, clip_skip: int = 0
+    ) -> tuple[Prompt, tuple[Notice, ...]]:
+        """Hidden states [1, tokens, width] and the pooled vectors [1, P], float32."""
+        made, said = self.clip.encode(text, clip_skip=clip_skip)
+        short = F.pad(made.words, (0, self.width - made.words.shape[-1]))
         if self.long_reader is None:
             long, notices = torch.zeros(1, T5_TOKENS, self.width), ()
         else:
-            long, notices = self.long_reader.encode(text)
-        joined = Embedded(torch.cat([short, long], dim=1), torch.cat(pooled, dim=-1), negative)
-        return Prompt(joined), notices
+            long, notices = self.long_reader.encode(parse(text).plain)
+        joined = Embedded(torch.cat([short, long], dim=1), made.pooled, negative)
+        return Prompt(joined), (*said, *notices)
 
 
 def feed(x: Tensor, times: Tensor, rows: Sequence[Row]) -> Mapping[str, Tensor]:
@@ -85,13 +75,10 @@ def unchanged(output: Tensor, _height: int, _width: int) -> Tensor:
 def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
     """The checkpoint's networks on ``device`` in ``dtype``; the CLIP encoders stay in float32."""
     transformer = opened(SD3Transformer2DModel, checkpoint, "transformer", dtype).to(device)
-    clips = [
-        (
-            opened_tokenizer(CLIPTokenizer, checkpoint, words),
-            opened(CLIPTextModelWithProjection, checkpoint, role, torch.float32),
-        )
-        for role, words in (("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2"))
-    ]
+    clips = tuple(
+        open_text_model(CLIPTextModelWithProjection, checkpoint, role)
+        for role in ("text_encoder", "text_encoder_2")
+    )
     long_reader = None
     if "text_encoder_3" in checkpoint.classes:
         long_reader = open_long_reader(checkpoint, 3, longest=T5_TOKENS)
@@ -100,5 +87,9 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
         denoiser=TransformerDenoiser(
             transformer, checkpoint.schedule, device, dtype, feed, unchanged
         ),
-        words=Words(clips, long_reader, int(transformer.config.joint_attention_dim)),
+        words=Words(
+            ClipWords(clips, "penultimate", ONE_CHUNK),
+            long_reader,
+            int(transformer.config.joint_attention_dim),
+        ),
     )

@@ -7,19 +7,24 @@ aesthetic score in the place of the target size.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
-from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from underpaint.denoiser import Prompt, Row
 from underpaint.errors import Notice
+from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint, read_json
+from underpaint.models.clip_text import ClipWords, TextModel
 from underpaint.models.embedded import Embedded, embedded, pooled_of
-from underpaint.models.loading import Model, opened, opened_tokenizer
-from underpaint.models.stable_diffusion import UNetDenoiser, open_autoencoder, open_unet
+from underpaint.models.loading import Model
+from underpaint.models.stable_diffusion import (
+    UNetDenoiser,
+    open_text_model,
+    open_unet,
+)
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # what diffusers tells the refiner
 
@@ -54,38 +59,29 @@ class Sizes:
         ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """Prompts to embeddings through the encoders that the checkpoint has.
 
     Attributes:
-        encoders: Tokenizer and network of each; the last one's pooled vector is used.
+        clip: The encoders.
         silent_negative: Whether an empty negative prompt is zeros rather than the encoded silence.
     """
 
-    encoders: Sequence[tuple[CLIPTokenizer, CLIPTextModel | CLIPTextModelWithProjection]]
+    clip: ClipWords
     silent_negative: bool
 
-    @torch.inference_mode()
-    def encode(self, text: str, *, negative: bool = False) -> tuple[Prompt, tuple[Notice, ...]]:
-        """Hidden states [1, tokens, C] and the pooled vector [1, P], float32."""
-        hidden: list[Tensor] = []
-        pooled = torch.empty(0)
-        for tokenizer, network in self.encoders:
-            ids = cast("Any", tokenizer)(
-                text,
-                padding="max_length",
-                max_length=tokenizer.model_max_length,
-                truncation=True,
-                return_tensors="pt",
-            )["input_ids"]
-            output = network(ids, output_hidden_states=True)
-            hidden.append(output.hidden_states[-2])
-            pooled = cast("Tensor", output[0])  # the projected vector of the last encoder
-        joined = torch.cat(hidden, dim=-1)
+    def encode(
+        self, text: str, *, negative: bool = False, clip_skip: int = 0
+    ) -> tuple[Prompt, tuple[Notice, ...]]:
+        """Hidden states [1, tokens, C] and the last encoder's pooled vector [1, P], float32."""
+        made, notices = self.clip.encode(text, clip_skip=clip_skip)
+        words, pooled = made.words, made.pooled
+        if pooled is None:
+            raise ValueError("the last text encoder has no projection")
         if negative and not text and self.silent_negative:
-            joined, pooled = torch.zeros_like(joined), torch.zeros_like(pooled)
-        return Prompt(Embedded(joined, pooled, negative)), ()
+            words, pooled = torch.zeros_like(words), torch.zeros_like(pooled)
+        return Prompt(Embedded(words, pooled, negative)), notices
 
 
 def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
@@ -98,7 +94,10 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
     return Model(
         codec=codec,
         denoiser=UNetDenoiser(unet, checkpoint.schedule, device, dtype, also),
-        words=Words(_encoders(checkpoint), bool(index.get("force_zeros_for_empty_prompt", True))),
+        words=Words(
+            ClipWords(_encoders(checkpoint), "penultimate", checkpoint.defaults.longest_chunks),
+            bool(index.get("force_zeros_for_empty_prompt", True)),
+        ),
     )
 
 
@@ -108,18 +107,13 @@ def _reads_score(checkpoint: Checkpoint, index: Mapping[str, Any]) -> bool:
     return bool(said) if said is not None else checkpoint.family.name.endswith("refiner")
 
 
-def _encoders(
-    checkpoint: Checkpoint,
-) -> list[tuple[CLIPTokenizer, CLIPTextModel | CLIPTextModelWithProjection]]:
+def _encoders(checkpoint: Checkpoint) -> tuple[TextModel, ...]:
     kinds: dict[str, Any] = {
         "text_encoder": CLIPTextModel,
         "text_encoder_2": CLIPTextModelWithProjection,
     }
-    return [
-        (
-            opened_tokenizer(CLIPTokenizer, checkpoint, role.replace("text_encoder", "tokenizer")),
-            opened(kind, checkpoint, role, torch.float32),
-        )
+    return tuple(
+        open_text_model(kind, checkpoint, role)
         for role, kind in kinds.items()
         if role in checkpoint.classes
-    ]
+    )

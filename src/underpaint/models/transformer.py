@@ -9,6 +9,7 @@ from torch import Tensor
 
 from underpaint.denoiser import Row, to_x0
 from underpaint.levels import Prediction, Schedule
+from underpaint.models.embedded import in_groups, lengths_of
 
 Feed = Callable[[Tensor, Tensor, Sequence[Row]], Mapping[str, Tensor | None]]
 """Latents [B, C, h, w], times [B] (0 to 1000 of a flow's sigma) and rows to a network's arguments."""
@@ -45,6 +46,10 @@ class TransformerDenoiser:
     @torch.inference_mode()
     def __call__(self, rows: Sequence[Row]) -> list[Tensor]:
         """One network call for all rows; estimates [C, h, w] float32 on the CPU."""
+        lengths = lengths_of(rows)
+        if len(set(lengths)) > 1:
+            groups = [[i for i, n in enumerate(lengths) if n == one] for one in set(lengths)]
+            return in_groups(self, rows, groups)
         x = torch.stack([row.x for row in rows])
         times = torch.tensor(
             [self.schedule.time(row.level) for row in rows], dtype=torch.float32, device=self.device

@@ -1,0 +1,173 @@
+"""Pictures to latents and back through diffusers' autoencoders, at any size and in any numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, cast
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from torch import Tensor
+
+from underpaint.errors import ModelError, Notice
+from underpaint.geometry import windows
+from underpaint.models.catalog import Checkpoint
+from underpaint.models.loading import fed, opened
+
+# A decoder of Stable Diffusion's shape holds about 1.5 kB a pixel in float32, 2.4 GB of such a tile.
+TILE_PX = 1280
+# Beyond the reach of every convolution of AutoencoderTiny; what is left of KL's normalisation over a
+# whole tile is blended over it.
+OVERLAP_PX = 256
+
+
+@dataclass(slots=True, eq=False)
+class Autoencoder:
+    """An autoencoder (``codec.Codec``).
+
+    A picture of more than ``tile_px`` a side passes in overlapping tiles whose borders are blended, so
+    memory does not grow with it. Whether it does depends on the size alone, so bytes agree between
+    surfaces.
+
+    Attributes:
+        network: diffusers' own.
+        device: Where it runs.
+        dtype: In which numbers.
+        scale: What latents are multiplied by.
+        shift: What is taken from them before.
+        cell_px: How many pixels a latent cell is wide.
+        tile_px: The side of a tile, a multiple of ``cell_px``.
+        overlap_px: How much neighbouring tiles share.
+    """
+
+    network: AutoencoderKL | AutoencoderTiny
+    device: torch.device
+    dtype: torch.dtype
+    scale: float
+    shift: float
+    cell_px: int
+    tile_px: int = TILE_PX
+    overlap_px: int = OVERLAP_PX
+    _said: list[Notice] = field(default_factory=list[Notice])
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """That it had to compute in float32, where it had to."""
+        return tuple(self._said)
+
+    @torch.inference_mode()
+    def encode(self, picture: Tensor) -> Tensor:
+        """Latents [C, h, w] float32 on the CPU, of a picture [3, H, W] in -1…1."""
+        latents = self._tiled(picture, self._encoded, self.cell_px, 1)
+        return (latents - self.shift) * self.scale
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> Tensor:
+        """The picture [3, H, W] float32 on the CPU in -1…1."""
+        z = latents / self.scale + self.shift
+        return self._tiled(z, self._decoded, 1, self.cell_px).clamp(-1, 1)
+
+    def _tiled(
+        self, x: Tensor, through: Callable[[Tensor], Tensor], shrinks: int, grows: int
+    ) -> Tensor:
+        """``through`` of ``x [C, H, W]``, tile by tile where it is large.
+
+        Where ``x`` is pixels it shrinks by cells of ``shrinks``, where it is latents it grows.
+        """
+        unit = self.cell_px if grows > 1 else 1  # pixels a position of x
+        tile, overlap = self.tile_px // unit, self.overlap_px // unit
+        rows, columns = (
+            [
+                (begin // shrinks * shrinks, min(-(-end // shrinks) * shrinks, length))
+                for begin, end in windows(length, tile, overlap)
+            ]
+            for length in x.shape[-2:]
+        )
+        if len(rows) == len(columns) == 1:
+            return self._finite(x, through)
+        whole = weights = torch.empty(0)
+        for (first, last), (begin, end) in product(rows, columns):
+            made = self._finite(x[:, first:last, begin:end], through)
+            if not len(whole):
+                size = [side * grows // shrinks for side in x.shape[-2:]]
+                whole, weights = torch.zeros(made.shape[0], *size), torch.zeros(*size)
+            top, left = (edge * grows // shrinks for edge in (first, begin))
+            height, width = made.shape[-2:]
+            ramp = overlap * grows // shrinks
+            weight = torch.outer(
+                _weights(height, ramp, top > 0, top + height < whole.shape[-2]),
+                _weights(width, ramp, left > 0, left + width < whole.shape[-1]),
+            )
+            whole[:, top : top + height, left : left + width] += weight * made
+            weights[top : top + height, left : left + width] += weight
+        return whole / weights
+
+    def _finite(self, x: Tensor, through: Callable[[Tensor], Tensor]) -> Tensor:
+        """``through`` of ``x``; once more in float32 if it overflows, and in float32 from then on."""
+        made = through(x)
+        if made.isfinite().all():
+            return made
+        if self.dtype is not torch.float32:
+            self._said.append(
+                Notice(
+                    "vae-float32",
+                    f"the autoencoder overflows in {str(self.dtype).removeprefix('torch.')} and "
+                    "computes in float32 instead",
+                )
+            )
+            self.dtype = torch.float32
+            cast("Any", self.network).to(torch.float32)
+            made = through(x)
+            if made.isfinite().all():
+                return made
+        raise ModelError(
+            "the model made numbers that are not finite, and so no picture; try --precision float32, "
+            "or fetch the model anew"
+        )
+
+    def _encoded(self, pixels: Tensor) -> Tensor:
+        made = cast("Any", self.network.encode(fed(pixels[None], self.device, self.dtype)))
+        tiny = isinstance(self.network, AutoencoderTiny)
+        latents = made.latents if tiny else made.latent_dist.mode()
+        return cast("Tensor", latents)[0].float().cpu()
+
+    def _decoded(self, z: Tensor) -> Tensor:
+        made = cast("Any", self.network).decode(fed(z[None], self.device, self.dtype))
+        return cast("Tensor", made.sample)[0].float().cpu()
+
+
+def _weights(length: int, ramp: int, before: bool, after: bool) -> Tensor:  # noqa: FBT001  two ends
+    """[length]: 1 inside, falling to nearly nothing over ``ramp`` at each end that has a neighbour.
+
+    A raised cosine: its slope is 0 at both ends, so no edge shows where a tile begins.
+    """
+    rise = torch.sin((torch.arange(ramp) + 0.5) / ramp * torch.pi / 2) ** 2
+    weight = torch.ones(length)
+    if before:
+        weight[:ramp] *= rise
+    if after:
+        weight[length - ramp :] *= rise.flip(0)
+    return weight
+
+
+def open_autoencoder(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> Autoencoder:
+    """The autoencoder with the scale and shift that its config says.
+
+    One that says that it overflows in float16 (``force_upcast``) computes in float32 there at once.
+    """
+    kinds = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+    vae = opened(kinds[checkpoint.classes["vae"]], checkpoint, "vae", dtype)
+    if dtype is torch.float16 and getattr(vae.config, "force_upcast", False):
+        dtype = torch.float32
+        vae = vae.to(dtype)
+    return Autoencoder(
+        network=vae.to(device=device, memory_format=torch.channels_last),
+        device=device,
+        dtype=dtype,
+        scale=float(vae.config.scaling_factor),
+        shift=float(getattr(vae.config, "shift_factor", None) or 0.0),
+        cell_px=checkpoint.cell_px,
+    )

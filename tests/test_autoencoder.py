@@ -1,0 +1,120 @@
+"""The autoencoder at any size and in any numbers: tiles without seams, no overflow."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.conftest import soft_picture
+from tests.tiny_checkpoint import make_tiny_checkpoint
+from underpaint import Engine, Request, pixels
+from underpaint.errors import ModelError
+from underpaint.geometry import windows
+from underpaint.models.autoencoder import Autoencoder
+
+
+@settings(derandomize=True)
+@given(st.integers(1, 5000), st.integers(2, 600), st.data())
+def test_windows_cover_a_length_and_share_an_overlap(length: int, tile: int, data: object) -> None:
+    overlap = data.draw(st.integers(0, tile - 1))  # type: ignore[attr-defined]
+    spans = windows(length, tile, overlap)
+    assert spans[0][0] == 0
+    assert spans[-1][1] == length
+    assert all(end - begin == min(tile, length) for begin, end in spans)
+    assert all(a[1] - b[0] >= overlap for a, b in pairwise(spans))
+
+
+def psnr(one: Tensor, other: Tensor) -> float:
+    return -10 * math.log10(((one - other) / 2).square().mean().item() + 1e-12)
+
+
+def picture(width: int, height: int) -> Tensor:
+    tensor, _ = pixels.frame(pixels.read(soft_picture(width, height)), multiple=8, minimum=16)
+    generator = torch.Generator().manual_seed(1)
+    return (tensor + 0.1 * torch.randn(tensor.shape, generator=generator)).clamp(-1, 1)
+
+
+def codecs(model: Path | None, tile_px: int, overlap_px: int) -> tuple[Autoencoder, Autoencoder]:
+    whole = Engine(model, device="cpu", precision="float32").model.codec
+    assert isinstance(whole, Autoencoder)
+    tiled = Autoencoder(
+        whole.network, whole.device, whole.dtype, whole.scale, whole.shift, whole.cell_px,
+        tile_px=tile_px, overlap_px=overlap_px,
+    )  # fmt: skip
+    return whole, tiled
+
+
+@pytest.mark.parametrize(("width", "height"), [(520, 312), (256, 520), (312, 256)])
+def test_the_built_in_autoencoder_shows_no_seams(width: int, height: int) -> None:
+    whole, tiled = codecs(None, 256, 128)
+    source = picture(width, height)
+    latents = whole.encode(source)
+    assert latents.shape == tiled.encode(source).shape
+    assert psnr(tiled.encode(source), latents) >= 45
+    assert psnr(tiled.decode(latents), whole.decode(latents)) >= 45
+
+
+def test_tiles_of_a_network_with_normalisation_cover_the_picture(tiny: Path) -> None:
+    whole, tiled = codecs(tiny, 96, 48)
+    source = picture(200, 136)
+    latents = whole.encode(source)
+    assert tiled.encode(source).shape == latents.shape
+    made, wanted = tiled.decode(latents), whole.decode(latents)
+    assert made.shape == wanted.shape
+    # Random weights, tiles of 12 cells: its statistics differ from tile to tile, and still
+    assert psnr(made, wanted) > 25
+
+
+def test_a_small_picture_is_not_tiled(tiny: Path) -> None:
+    whole, tiled = codecs(tiny, 64, 32)
+    source = picture(64, 48)
+    assert torch.equal(tiled.encode(source), whole.encode(source))
+
+
+class Overflows(torch.nn.Module):
+    """Decodes to infinity in everything but float32."""
+
+    def __init__(self, *, always: bool = False) -> None:
+        super().__init__()
+        self.always = always
+
+    def decode(self, z: Tensor) -> object:
+        broken = self.always or z.dtype is not torch.float32
+        value = math.inf if broken else 0.5
+        return type("Out", (), {"sample": torch.full((1, 3, 8, 8), value, dtype=z.dtype)})
+
+
+def test_an_overflow_is_computed_again_in_float32_and_said_once() -> None:
+    codec = Autoencoder(Overflows(), torch.device("cpu"), torch.float16, 1.0, 0.0, 8)  # type: ignore[arg-type]
+    for _ in range(2):
+        assert float(codec.decode(torch.zeros(4, 1, 1)).mean()) == 0.5
+    assert [one.code for one in codec.notices] == ["vae-float32"]
+    broken = Autoencoder(Overflows(always=True), torch.device("cpu"), torch.float16, 1.0, 0.0, 8)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="not finite"):
+        broken.decode(torch.zeros(4, 1, 1))
+
+
+def test_an_overflow_reaches_the_result(tmp_path: Path) -> None:
+    folder = make_tiny_checkpoint(tmp_path / "tiny")
+    engine = Engine(folder, device="cpu", precision="bfloat16")
+    network = engine.model.codec.network  # type: ignore[attr-defined]
+    with torch.no_grad():
+        network.decoder.conv_in.weight.mul_(torch.finfo(torch.bfloat16).max)
+        network.decoder.conv_in.weight.mul_(1e4)
+    request = Request(source=soft_picture(32, 32), prompt="x", steps=1, seed=1)
+    with pytest.raises(ModelError, match="not finite"):
+        engine.render(request)
+
+
+def test_one_that_says_that_it_overflows_is_in_float32_at_once(tmp_path: Path) -> None:
+    folder = make_tiny_checkpoint(tmp_path / "tiny")  # diffusers' default says so
+    engine = Engine(folder, device="cpu", precision="float16")
+    codec = engine.model.codec
+    assert isinstance(codec, Autoencoder)
+    assert codec.dtype is torch.float32
+    assert codec.network.decoder.conv_in.weight.dtype is torch.float32
