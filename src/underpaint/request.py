@@ -153,7 +153,8 @@ class Request(BaseModel):
         default=None,
         min_length=1,
         max_length=4096,
-        description="The name of a shipped model, or a checkpoint's folder.",
+        description="A shipped name, a checkpoint's folder, a .safetensors file, or owner/name[@revision] "
+        "on the hub.",
     )
     refiner: str | None = Field(
         default=None,
@@ -268,7 +269,7 @@ _ALLOWED = {
     "sampler": f"must be one of {', '.join(SAMPLER_NAMES)}",
     "spacing": f"must be one of {', '.join(get_args(Spacing))}",
     "fit": f"must be one of {', '.join(get_args(Fit))}",
-    "model": "must be the name of a shipped model or a checkpoint's folder",
+    "model": "must be a shipped name, a checkpoint's folder or file, or a name on the hub",
     "refiner": "must be the name of a shipped model or a checkpoint's folder",
     "refiner_start": "must lie in [0, 1]; SDXL's refiner knows the last fifth, 0.2",
     "clip_skip": "must be a whole number from 0 to 30; 0 is the model's usual layer",

@@ -17,6 +17,7 @@ from underpaint.cli.painting import painted
 from underpaint.cli.reporting import progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, PictureError, RecipeError, RequestError
 from underpaint.models import catalog
+from underpaint.models.hub import is_hub_name
 from underpaint.pixels.sniffing import HEAD_BYTES, Kind, sniff
 from underpaint.recipe import Build, Recipe
 from underpaint.results import Result
@@ -188,7 +189,7 @@ def known_model(recipe: Recipe) -> str:
     Raises:
         RequestError: it was another.
     """
-    if recipe.model.name not in catalog.SHIPPED:
+    if recipe.model.name not in catalog.SHIPPED and not is_hub_name(recipe.model.name):
         raise RequestError(
             f"the picture was made with the model {recipe.model.name!r}, which is not shipped; "
             "name its folder with --model"

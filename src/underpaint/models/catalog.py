@@ -20,6 +20,8 @@ from underpaint.levels import Schedule, read_schedule
 from underpaint.models.distilled import DISTILLATIONS, assumed, named
 from underpaint.models.families import Family, classes_of, family_of
 from underpaint.models.headers import PICKLE_ENDINGS, read_header
+from underpaint.models.hub import HubPlace, fetch_weights, is_hub_name, names
+from underpaint.models.hub import find as find_on_hub
 from underpaint.models.recognition import recognise
 from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, Distilled, SamplerName, Told
@@ -76,7 +78,7 @@ class Checkpoint:
     """A model on disk, and what its JSON says.
 
     Attributes:
-        name: How it was asked for: a shipped name, or the folder's own name.
+        name: A shipped name, the folder's or file's own, or a hub's name with its commit.
         folder: Where it lies; for a single file, where the small configuration of its kind lies.
         family: The family whose adapter runs it.
         classes: The class of each role, such as ``{"unet": "UNet2DConditionModel"}``.
@@ -89,6 +91,7 @@ class Checkpoint:
         distilled: How it was taught to arrive in few steps, or ``none``.
         notices: What was assumed about it.
         file: The single file that holds its weights, where it is one.
+        hub: Where it came from, where that is a hub; its weights may still have to be fetched.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Checkpoint:
     distilled: Distilled = "none"
     notices: tuple[Notice, ...] = ()
     file: SingleFile | None = None
+    hub: HubPlace | None = None
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -120,6 +124,8 @@ class Checkpoint:
 
     def is_at(self, model: str | None) -> bool:
         """Whether ``model``, a shipped name or a folder however spelt, is this checkpoint."""
+        if model is not None and self.hub is not None and names(model, self.hub):
+            return True
         own = self.folder if self.file is None else self.file.path
         return model is not None and folder_of(model).resolve() == own.resolve()
 
@@ -128,9 +134,19 @@ class Checkpoint:
         """What to open it by again: its folder or its file, in full."""
         return (self.folder if self.file is None else self.file.path).resolve()
 
+    def fetch(self) -> None:
+        """Makes sure that the weights are on this machine.
+
+        Raises:
+            ModelError: they are on a hub and do not come.
+        """
+        if self.hub is not None:
+            fetch_weights(self.hub, [role for role in self.classes if "tokenizer" not in role])
+
     @cached_property
     def sha256(self) -> str:
         """One hash over the files that decide pixels: the JSON, the scheduler and the loaded roles."""
+        self.fetch()
         own = (self.folder / name for name in ("model_index.json", "underpaint.json"))
         parts = (self.folder / name for name in ("scheduler", *self.classes))
         inside = (path for part in parts for path in part.iterdir())
@@ -166,6 +182,16 @@ def find(
             that are not loaded.
     """
     asked = model or DEFAULT_MODEL
+    if isinstance(asked, str) and is_hub_name(asked):
+        place = find_on_hub(asked)
+        found = find(place.folder, prediction=prediction, distilled=distilled)
+        way, notices = found.distilled, found.notices
+        if distilled is None and way == "none":  # a snapshot is called by its commit
+            way = named(place.repo)
+            if way != "none":
+                found = find(place.folder, prediction=prediction, distilled=way)
+                notices = (*notices, assumed(place.repo, way))
+        return replace(found, name=place.name, notices=notices, hub=place)
     folder = folder_of(asked)
     try:
         if folder.is_file():

@@ -19,6 +19,7 @@ from underpaint.denoiser import Denoiser, Prompt
 from underpaint.errors import ModelError, Notice
 from underpaint.models.catalog import Checkpoint, read_json
 from underpaint.models.headers import check_weights
+from underpaint.models.hub import FP16
 from underpaint.models.single_file import opened_part
 from underpaint.models.vocabularies import complete_tokenizer
 
@@ -62,6 +63,7 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
     Raises:
         ModelError: weights are missing, are no safetensors, or do not fit their config.
     """
+    checkpoint.fetch()
     module = importlib.import_module(f"underpaint.models.{checkpoint.family.adapter}")
     with _without_chatter(), _refusals(checkpoint):
         return cast("Adapter", module).load(checkpoint, device=device, dtype=dtype)
@@ -78,7 +80,9 @@ def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> 
         place = checkpoint.folder / role
         network = opened_part(kind, checkpoint.file, place, role, dtype)
         return network.eval().requires_grad_(requires_grad=False)
-    check_weights(checkpoint.folder / role)
+    files = check_weights(checkpoint.folder / role)
+    halves = [file for file in files if f".{FP16}" in file.name]
+    variant = {"variant": FP16} if halves and len(halves) == len(files) else {}
     # transformers calls it dtype and diffusers torch_dtype
     named = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
     network, report = kind.from_pretrained(
@@ -87,6 +91,7 @@ def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> 
         local_files_only=True,
         output_loading_info=True,
         **{named: dtype},
+        **variant,
     )
     if missing := sorted(report["missing_keys"]):
         raise ValueError(f"{role} has no weights for {missing[0]} ({len(missing)} missing)")

@@ -1,0 +1,126 @@
+"""Models by their name on a hub: fetched once, pinned to a commit, read from the cache when offline.
+
+``owner/name`` or ``owner/name@revision``. Everything about downloads, resuming and tokens is
+huggingface_hub's; what is here is which files are needed, and one sentence a failure.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from underpaint.errors import ModelError
+
+_NAME = re.compile(r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(@(?P<revision>[\w./-]{1,128}))?")
+_SMALL = ("*.json", "*/*.json", "*/*.txt", "*/*.model")
+# What repositories hold beside: other precisions, running means, other frameworks.
+_OTHERS = ("*.fp16.*", "*.bf16.*", "*non_ema*", "*.msgpack", "*.bin", "*.onnx*")
+FP16 = "fp16"
+
+
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """Where a model of a hub is cached.
+
+    Attributes:
+        repo: ``owner/name``.
+        commit: Its revision, in full.
+        folder: The snapshot in the cache.
+    """
+
+    repo: str
+    commit: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """What finds exactly this again."""
+        return f"{self.repo}@{self.commit}"
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether it can be a hub's name for a model, and no path that is there."""
+    return _NAME.fullmatch(text) is not None and not Path(text).exists()
+
+
+def names(text: str, place: HubPlace) -> bool:
+    """Whether ``text`` is a name of this model: without a revision, or with this one's."""
+    found = _NAME.fullmatch(text)
+    return (
+        found is not None
+        and found["repo"] == place.repo
+        and (found["revision"] is None or place.commit.startswith(found["revision"]))
+    )
+
+
+def find(text: str) -> HubPlace:
+    """The model's small files, fetched or from the cache; its weights come with ``fetch_weights``.
+
+    Raises:
+        ModelError: there is no such model or revision, it needs a token, or nothing answers and it
+            is not in the cache.
+    """
+    found = _NAME.fullmatch(text)
+    assert found is not None  # noqa: S101  is_hub_name was asked
+    folder = _snapshot(found["repo"], found["revision"], _SMALL)
+    return HubPlace(found["repo"], folder.name, folder)
+
+
+def fetch_weights(place: HubPlace, roles: Sequence[str]) -> None:
+    """Fetches the safetensors of those roles, in half precision only where there is no other.
+
+    Raises:
+        ModelError: as ``find``.
+    """
+    patterns = [f"{role}/*.safetensors*" for role in roles]
+    _snapshot(place.repo, place.commit, patterns)
+    lacking = [role for role in roles if not any((place.folder / role).glob("*.safetensors"))]
+    if lacking:
+        halves = [f"{role}/*.{FP16}*.safetensors*" for role in lacking]
+        _snapshot(place.repo, place.commit, halves, ignored=())
+
+
+def _snapshot(
+    repo: str, revision: str | None, wanted: Sequence[str], ignored: Sequence[str] = _OTHERS
+) -> Path:
+    import huggingface_hub  # noqa: PLC0415  only where a hub is asked
+    from huggingface_hub.errors import (  # noqa: PLC0415
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    download = cast("Any", huggingface_hub).snapshot_download
+    try:
+        folder = download(
+            repo, revision=revision, allow_patterns=list(wanted), ignore_patterns=list(ignored)
+        )
+        return Path(folder)
+    except GatedRepoError:
+        raise ModelError(
+            f"the model {repo} asks you to accept its terms: do so on its page, then log in with "
+            "`hf auth login` or set HF_TOKEN"
+        ) from None
+    except RevisionNotFoundError:
+        raise ModelError(
+            f"the model {repo} has no revision {revision!r}; leave it out for the latest"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ModelError(
+            f"no folder and no model on the hub is called {repo!r}, or it is private and needs "
+            "HF_TOKEN; check its spelling"
+        ) from None
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
+        if problem.errno is not None and problem.filename:
+            raise ModelError(
+                f"the model {repo} cannot be cached ({problem.strerror}); free some space, or set "
+                "HF_HOME to another folder"
+            ) from None
+        raise ModelError(
+            f"no folder is called {repo!r}, and as a model of the hub it is not in the cache and the "
+            "hub does not answer; connect, or give a folder or a file that is there"
+        ) from None

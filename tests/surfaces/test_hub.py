@@ -1,0 +1,117 @@
+"""Models by a hub's name, through the real command line against a stand-in hub on this machine."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.surfaces.hub_server import COMMIT, OWN, Hub, serving
+
+
+@pytest.fixture
+def hub(tiny: Path, tmp_path: Path) -> Iterator[Hub]:
+    folder = tmp_path / "repository"
+    shutil.copytree(tiny, folder)
+    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x02")
+    (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"not asked for")
+    (folder / "README.md").write_text("# tiny")
+    with serving(folder) as served:
+        yield served
+
+
+def underpaint(
+    hub: Hub, cache: Path, *words: object, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "underpaint", *map(str, words)],
+        cwd=cache, capture_output=True, text=True, check=False,
+        env={
+            **os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(cache / "hf"),
+            "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", **env,
+        },
+    )  # fmt: skip
+
+
+def rendered(hub: Hub, cache: Path, scene: Path, name: str, **env: str) -> dict[str, Any]:
+    words = ("render", scene, "oil", "-n", 1, "--seed", 1, "-m", OWN, "-o", name, "--json")
+    done = underpaint(hub, cache, *words, **env)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return json.loads(done.stdout)
+
+
+def test_a_model_of_the_hub_is_fetched_once_pinned_and_then_read_offline(
+    hub: Hub, scene: Path, tmp_path: Path
+) -> None:
+    first = rendered(hub, tmp_path, scene, "a.png")
+    assert first["model"] == f"{OWN}@{COMMIT}"
+    fetched = {name for name in hub.asked if name.endswith((".safetensors", ".bin", ".md"))}
+    assert fetched == {
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder/model.safetensors",
+    }
+    hub.asked.clear()
+    rendered(hub, tmp_path, scene, "b.png", HF_HUB_OFFLINE="1")
+    assert hub.asked == []
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    again = underpaint(hub, tmp_path, "replay", "a.png", "--source", scene, HF_HUB_OFFLINE="1")
+    assert again.returncode == 0, again.stderr
+    assert "every byte is the same" in again.stdout
+
+
+def test_a_plan_fetches_no_weights(hub: Hub, scene: Path, tmp_path: Path) -> None:
+    done = underpaint(hub, tmp_path, "plan", scene, "oil", "-m", OWN, "--json")
+    assert done.returncode == 0, done.stderr
+    assert not [name for name in hub.asked if name.endswith(".safetensors")]
+
+
+def test_a_connection_that_breaks_is_taken_up_again(hub: Hub, scene: Path, tmp_path: Path) -> None:
+    hub.breaks_after = 1000
+    rendered(hub, tmp_path, scene, "a.png")
+    fetched = [name for name in hub.asked if ".safetensors" in name]
+    assert len(fetched) == 4  # three files, of which the first broke off
+
+
+def test_half_precision_is_taken_where_there_is_no_other(
+    hub: Hub, scene: Path, tmp_path: Path
+) -> None:
+    for part in ("unet", "vae", "text_encoder"):
+        (file,) = (
+            one for one in (hub.folder / part).glob("*.safetensors") if ".fp16" not in one.name
+        )
+        file.replace(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
+    rendered(hub, tmp_path, scene, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "gated", "words"),
+    [
+        (OWN, True, "accept its terms"),
+        (f"{OWN}@nowhere", False, "no revision 'nowhere'"),
+        ("someone/else", False, "no folder and no model on the hub"),
+    ],
+)
+def test_what_cannot_be_had_is_one_sentence(
+    hub: Hub, scene: Path, tmp_path: Path, name: str, *, gated: bool, words: str
+) -> None:
+    hub.gated = gated
+    done = underpaint(hub, tmp_path, "plan", scene, "oil", "-m", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_offline_and_not_in_the_cache_is_one_sentence(
+    hub: Hub, scene: Path, tmp_path: Path
+) -> None:
+    done = underpaint(hub, tmp_path, "plan", scene, "oil", "-m", OWN, HF_HUB_OFFLINE="1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not in the cache" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert hub.asked == []
