@@ -20,8 +20,12 @@ from underpaint.errors import ModelError, Notice
 from underpaint.models.catalog import Checkpoint, read_json
 from underpaint.models.headers import check_weights
 from underpaint.models.hub import FP16
+from underpaint.models.memory import check_fits, free_memory, needs_of
 from underpaint.models.single_file import opened_part
 from underpaint.models.vocabularies import complete_tokenizer
+
+# A decoder of Stable Diffusion's shape holds about 1.5 kB a pixel in float32, 2.4 GB of such a tile.
+TILE_PX = 1280
 
 
 class Words(Protocol):
@@ -64,9 +68,16 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
         ModelError: weights are missing, are no safetensors, or do not fit their config.
     """
     checkpoint.fetch()
+    _check_memory(checkpoint, device, dtype)
     module = importlib.import_module(f"underpaint.models.{checkpoint.family.adapter}")
     with _without_chatter(), _refusals(checkpoint):
         return cast("Adapter", module).load(checkpoint, device=device, dtype=dtype)
+
+
+def _check_memory(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+    needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)
+    on_gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    check_fits(checkpoint.name, needs, own_memory=free_memory(), device_free=on_gpu)
 
 
 def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> Any:
