@@ -33,7 +33,7 @@ from training.denoiser import new_unet
 from training.text import new_text_encoder
 from training.vocabulary import NEAR, phrases
 
-GUIDANCE_SCALE = 1.5  # from 2 on side light begins to burn
+GUIDANCE_SCALE = 2.0
 COMFORTABLE_PX = 512 * 512
 MIN_PX = 64
 
