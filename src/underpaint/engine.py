@@ -240,7 +240,7 @@ class Engine:
         )
 
     def _spectrum(self, asked: Request, picture: pixels.Picture) -> Spectrum:
-        if _is_flat(picture):
+        if picture.is_flat:
             return Spectrum(())
         frame, latents = self._framed(picture, asked)
         across = frame.target.width / frame.work.width
@@ -364,13 +364,6 @@ def _facts(checkpoint: catalog.Checkpoint) -> ModelFacts:
 
 def _announcement(index: int, resolved: Resolved) -> Planned:
     return Planned(index, resolved.request, resolved.plan, resolved.working_size, resolved.size)
-
-
-def _is_flat(picture: pixels.Picture) -> bool:
-    """Whether every visible colour lies within what 8 bits and a JPEG make of one: 2 of 255."""
-    everything = picture.rgb.reshape(-1, 3)
-    seen = everything if picture.alpha is None else everything[picture.alpha.ravel() > 0]
-    return not len(seen) or int((seen.max(axis=0) - seen.min(axis=0)).max()) <= 2
 
 
 def _guidance(request: Request, schedule: Schedule) -> Guidance:

@@ -153,8 +153,8 @@ class Request(BaseModel):
         default=None,
         min_length=1,
         max_length=4096,
-        description="A shipped name, a checkpoint's folder, a .safetensors file, or owner/name[@revision] "
-        "on the hub.",
+        description="A shipped name, a folder, a .safetensors file, or a hub's owner/name, with @revision "
+        "behind it if need be.",
     )
     refiner: str | None = Field(
         default=None,

@@ -63,10 +63,16 @@ def find(
         cancelled: Asked before every network call.
 
     Raises:
-        RequestError: no strength keeps that much or that little, with what is reachable.
+        RequestError: no strength keeps that much or that little, with what is reachable; or the source
+            is one flat colour.
     """
     check_keep(keep)
     picture = pixels.read(request.source)
+    if picture.is_flat:
+        raise RequestError(
+            "the source is one flat colour and has no structure that a strength could keep; give a "
+            "picture with shapes, or render it at a strength of your choice"
+        )
     shared = seeded(request).model_copy(update={"source": picture, "count": 1})
     tried: list[Tried] = []
     results: dict[float, Result] = {}

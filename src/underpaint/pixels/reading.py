@@ -63,6 +63,13 @@ class Picture:
         """Width and height in pixels."""
         return Size(self.rgb.shape[1], self.rgb.shape[0])
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether every visible colour lies within what 8 bits and a JPEG make of one: 2 of 255."""
+        everything = self.rgb.reshape(-1, 3)
+        seen = everything if self.alpha is None else everything[self.alpha.ravel() > 0]
+        return not len(seen) or int((seen.max(axis=0) - seen.min(axis=0)).max()) <= 2
+
     def to_pil(self) -> Image.Image:
         """The picture as Pillow's ``RGB``, or ``RGBA`` where it has an alpha channel."""
         if self.alpha is None:
