@@ -57,7 +57,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     *(("size", v, "640x480") for v in ("640", "auto", "-1x5", "", 0, 10**6, 640, [640])),
     *(("size", v, "640x480") for v in ([1, 2, 3], [1.5, 2.5], (-1, 5), {"width": 3, "height": 4})),
     *(("work_size", v, "auto, native or a size") for v in ("0x0", "big", None, 512, [0, 5])),
-    *(("model", v, "shipped model or a checkpoint's folder") for v in ("", 3, b"x")),
+    *(("model", v, "shipped name, a checkpoint's folder or file") for v in ("", 3, b"x")),
 ]
 
 

@@ -149,10 +149,13 @@ def check_weights(folder: Path) -> tuple[Path, ...]:
     """
     indexes = sorted(folder.glob("*.safetensors.index.json"))
     files = sorted(folder.glob("*.safetensors"))
-    if indexes:
-        return tuple(shard for index in indexes for shard in check_shards(index))
-    if files:
-        return tuple(read_header(file).path for file in files)
+    try:
+        if indexes:
+            return tuple(shard for index in indexes for shard in check_shards(index))
+        if files:
+            return tuple(read_header(file).path for file in files)
+    except ModelError as problem:  # file names are much the same in all folders
+        raise ModelError(f"{folder.name}/{problem}") from None
     pickles = sorted(one.name for one in folder.glob("*") if one.suffix in PICKLE_ENDINGS)
     if pickles:
         raise ModelError(f"{folder.name} holds only {pickles[0]}; {PICKLE_ADVICE}")

@@ -68,13 +68,17 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
         ModelError: weights are missing, are no safetensors, or do not fit their config.
     """
     checkpoint.fetch()
-    _check_memory(checkpoint, device, dtype)
+    _check_files(checkpoint, device, dtype)
     module = importlib.import_module(f"underpaint.models.{checkpoint.family.adapter}")
     with _without_chatter(), _refusals(checkpoint):
         return cast("Adapter", module).load(checkpoint, device=device, dtype=dtype)
 
 
-def _check_memory(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+def _check_files(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+    """Makes sure that every file is sound, and that there is room for what they hold."""
+    for role in checkpoint.classes:
+        if checkpoint.file is None and "tokenizer" not in role:
+            _checked(checkpoint, role)
     needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)
     on_gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
     check_fits(checkpoint.name, needs, own_memory=free_memory(), device_free=on_gpu)
@@ -91,7 +95,7 @@ def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> 
         place = checkpoint.folder / role
         network = opened_part(kind, checkpoint.file, place, role, dtype)
         return network.eval().requires_grad_(requires_grad=False)
-    files = check_weights(checkpoint.folder / role)
+    files = _checked(checkpoint, role)
     halves = [file for file in files if f".{FP16}" in file.name]
     variant = {"variant": FP16} if halves and len(halves) == len(files) else {}
     # transformers calls it dtype and diffusers torch_dtype
@@ -107,6 +111,13 @@ def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> 
     if missing := sorted(report["missing_keys"]):
         raise ValueError(f"{role} has no weights for {missing[0]} ({len(missing)} missing)")
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def _checked(checkpoint: Checkpoint, role: str) -> tuple[Path, ...]:
+    try:
+        return check_weights(checkpoint.folder / role)
+    except ModelError as problem:
+        raise ModelError(f"the model {checkpoint.name} cannot be opened: {problem}") from None
 
 
 def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
