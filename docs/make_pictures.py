@@ -7,23 +7,26 @@ from underpaint import Engine, Request
 ROOT = Path(__file__).parent.parent
 SKETCH = ROOT / "examples" / "sketch.png"
 PICTURES = ROOT / "docs" / "pictures"
-PROMPT = "oil painting, dramatic side light"
-STRENGTHS = (0.45, 0.6, 0.75)
-MEDIA = ("photograph", "watercolour", "pencil drawing")
+PROMPT = "watercolour, golden hour"
+STRENGTHS = (0.3, 0.6, 0.75)
+OTHERS = {
+    "cold": "watercolour, cold colours",
+    "sepia": "watercolour, sepia",
+    "pencil": "pencil drawing",
+}
 
 
 def main() -> None:
-    """The sketch at three strengths, and in the other media."""
+    """The sketch at three strengths, and after other prompts."""
     PICTURES.mkdir(exist_ok=True)
     engine = Engine()
     for strength in STRENGTHS:
         request = Request(source=SKETCH, prompt=PROMPT, strength=strength, seed=7)
         name = f"readme-{round(100 * strength)}.png"
         engine.render(request).save(PICTURES / name, overwrite=True)
-    for medium in MEDIA:
-        request = Request(source=SKETCH, prompt=medium, strength=0.6, seed=7)
-        name = f"readme-{medium.split()[0]}.png"
-        engine.render(request).save(PICTURES / name, overwrite=True)
+    for name, prompt in OTHERS.items():
+        request = Request(source=SKETCH, prompt=prompt, strength=0.6, seed=7)
+        engine.render(request).save(PICTURES / f"readme-{name}.png", overwrite=True)
 
 
 if __name__ == "__main__":
