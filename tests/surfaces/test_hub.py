@@ -65,6 +65,19 @@ def test_a_model_of_the_hub_is_fetched_once_pinned_and_then_read_offline(
     assert "every byte is the same" in again.stdout
 
 
+def test_what_is_in_the_cache_is_listed_without_a_network(
+    hub: Hub, scene: Path, tmp_path: Path
+) -> None:
+    nothing = underpaint(hub, tmp_path, "models", "--json")
+    assert (nothing.returncode, nothing.stderr) == (0, "")
+    rendered(hub, tmp_path, scene, "a.png")
+    hub.asked.clear()
+    done = underpaint(hub, tmp_path, "models", "--json")
+    names = [json.loads(line)["name"] for line in done.stdout.splitlines()]
+    assert names == ["gesso", f"{OWN}@{COMMIT}"]
+    assert hub.asked == []
+
+
 def test_a_plan_fetches_no_weights(hub: Hub, scene: Path, tmp_path: Path) -> None:
     done = underpaint(hub, tmp_path, "plan", scene, "oil", "-m", OWN, "--json")
     assert done.returncode == 0, done.stderr

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from underpaint.cli.options import JsonFlag
-from underpaint.cli.reporting import show_json, show_notices, show_pairs
+from underpaint.cli.reporting import show_json, show_line, show_notices, show_pairs
+from underpaint.errors import ModelError
 from underpaint.models import catalog
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.headers import Header, check_weights, read_header
+from underpaint.models.hub import cached
 from underpaint.request import Distilled, Told
 
 group = typer.Typer(
@@ -19,12 +21,23 @@ group = typer.Typer(
 
 @group.callback()
 def command(context: typer.Context, *, json: JsonFlag = False) -> None:
-    """List the models that are shipped; folders and single files of other families work as well."""
+    """List the models that are shipped and those of a hub that are in the cache.
+
+    Folders and single files work as well, wherever they lie.
+    """
     if context.invoked_subcommand is not None:
         return
     for name in catalog.SHIPPED:
         found = catalog.find(name)
         _show({"name": name, **_facts(found), "bytes": _bytes(found)}, json=json)
+    for place in cached():
+        try:
+            found = catalog.find(place.folder)
+        except ModelError:  # of a kind that is not rendered with
+            continue
+        if not json:
+            show_line("")
+        _show({"name": place.name, **_facts(found), "bytes": _bytes(found)}, json=json)
 
 
 @group.command()

@@ -54,6 +54,26 @@ def names(text: str, place: HubPlace) -> bool:
     )
 
 
+def cached() -> list[HubPlace]:
+    """The models of a hub that are in the cache, the latest revision of each, by name; no network."""
+    import huggingface_hub  # noqa: PLC0415  only where a hub is asked
+    from huggingface_hub.errors import CacheNotFound  # noqa: PLC0415
+
+    try:
+        found = cast("Any", huggingface_hub).scan_cache_dir().repos
+    except CacheNotFound:
+        return []
+    places: list[HubPlace] = []
+    for repo in sorted(found, key=lambda one: str(one.repo_id)):
+        if repo.repo_type != "model" or not repo.revisions:
+            continue
+        latest = max(repo.revisions, key=lambda one: float(one.last_modified))
+        folder = Path(latest.snapshot_path)
+        if (folder / "model_index.json").is_file():
+            places.append(HubPlace(str(repo.repo_id), str(latest.commit_hash), folder))
+    return places
+
+
 def find(text: str) -> HubPlace:
     """The model's small files, fetched or from the cache; its weights come with ``fetch_weights``.
 
