@@ -99,7 +99,7 @@ def _networks(folder: Path) -> None:
 
 def write_tokenizer(folder: Path) -> None:
     """CLIP's byte-level alphabet without any merges, so every letter is a token."""
-    letters = _byte_letters()
+    letters = byte_letters()
     words = [*letters, *(f"{letter}</w>" for letter in letters)]
     vocabulary = {word: i for i, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
     write_json(folder / "vocab.json", vocabulary)
@@ -115,7 +115,7 @@ def write_tokenizer(folder: Path) -> None:
     write_json(folder / "tokenizer_config.json", config)
 
 
-def _byte_letters() -> list[str]:
+def byte_letters() -> list[str]:
     """One printable letter for each byte, as in GPT-2's encoder.py: bytes_to_unicode."""
     own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in own]

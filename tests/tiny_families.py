@@ -6,14 +6,28 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
+from diffusers.models.transformers.transformer_chroma import ChromaTransformer2DModel
 from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
+from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-from transformers import T5Config, T5EncoderModel, T5TokenizerFast
+from transformers import Qwen2Tokenizer, T5Config, T5EncoderModel, T5TokenizerFast
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelWithProjection
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
+from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
+from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
-from tests.tiny_checkpoint import TOKENS, make_tiny_checkpoint, write_json, write_tokenizer
+from tests.tiny_checkpoint import (
+    TOKENS,
+    byte_letters,
+    make_tiny_checkpoint,
+    write_json,
+    write_tokenizer,
+)
 
 ABSENT = [None, None]
 CLIP, CLIP_PROJECTED = (
@@ -22,6 +36,7 @@ CLIP, CLIP_PROJECTED = (
 )
 CLIP_WORDS, T5_WORDS = ["transformers", "CLIPTokenizer"], ["transformers", "T5TokenizerFast"]
 T5 = ["transformers", "T5EncoderModel"]
+QWEN_WORDS = ["transformers", "Qwen2Tokenizer"]
 VAE = ["diffusers", "AutoencoderKL"]
 OWN = {"comfortable_px": 4096, "min_px": 16}
 TABLE = {
@@ -226,3 +241,131 @@ def make_tiny_flux(folder: Path, *, dev: bool = True, seed: int = 0) -> Path:
         "tokenizer_2": T5_WORDS,
     }
     return write(folder, "FluxPipeline", DYNAMIC if dev else {**FLOW, "shift": 1.0}, index)
+
+
+def make_tiny_chroma(folder: Path, *, seed: int = 0) -> Path:
+    """Chroma: FLUX's blocks, T5 alone, a shift that depends on the size."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        ChromaTransformer2DModel(
+            in_channels=64,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=64,
+            axes_dims_rope=(4, 6, 6),
+            approximator_num_channels=8,
+            approximator_hidden_dim=32,
+            approximator_layers=1,
+        ).save_pretrained(folder / "transformer")
+        vae(16, scaling_factor=0.3611, shift_factor=0.1159).save_pretrained(folder / "vae")
+        t5(folder / "text_encoder", folder / "tokenizer", 64)
+    index = {
+        "transformer": ["diffusers", "ChromaTransformer2DModel"],
+        "vae": VAE,
+        "text_encoder": T5,
+        "tokenizer": T5_WORDS,
+    }
+    return write(folder, "ChromaPipeline", DYNAMIC, index)
+
+
+def qwen_words(folder: Path) -> None:
+    """Qwen's byte-level alphabet without any merges, its marks, and its template for one message."""
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    vocabulary = {word: i for i, word in enumerate([*byte_letters(), *marks])}
+    words = Qwen2Tokenizer(
+        vocab=vocabulary, merges=[], additional_special_tokens=marks[1:], model_max_length=4096
+    )
+    words.chat_template = (
+        "{% for one in messages %}<|im_start|>{{ one.role }}\n{{ one.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n"
+        "{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+    )
+    words.save_pretrained(folder)
+
+
+QWEN_TEXT = {
+    "vocab_size": 259,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "bos_token_id": 256,
+    "eos_token_id": 258,
+    "pad_token_id": 256,
+}
+
+
+def make_tiny_z_image(folder: Path, *, seed: int = 0) -> Path:
+    """Z-Image, with a Qwen3 of three layers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = ZImageTransformer2DModel(
+            in_channels=16,
+            dim=32,
+            n_layers=2,
+            n_refiner_layers=1,
+            n_heads=2,
+            n_kv_heads=2,
+            cap_feat_dim=32,
+            axes_dims=[4, 6, 6],
+            axes_lens=[128, 32, 32],
+        )
+        for pad in (network.x_pad_token, network.cap_pad_token):
+            torch.nn.init.normal_(pad)
+        network.save_pretrained(folder / "transformer")
+        vae(16, scaling_factor=0.3611, shift_factor=0.1159).save_pretrained(folder / "vae")
+        Qwen3Model(Qwen3Config(**QWEN_TEXT, head_dim=16)).save_pretrained(folder / "text_encoder")
+    qwen_words(folder / "tokenizer")
+    index = {
+        "transformer": ["diffusers", "ZImageTransformer2DModel"],
+        "vae": VAE,
+        "text_encoder": ["transformers", "Qwen3Model"],
+        "tokenizer": QWEN_WORDS,
+    }
+    return write(folder, "ZImagePipeline", FLOW, index)
+
+
+def make_tiny_qwen_image(folder: Path, *, seed: int = 0) -> Path:
+    """Qwen-Image, with an autoencoder of videos and a language model that also sees."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        QwenImageTransformer2DModel(
+            in_channels=64,
+            out_channels=16,
+            num_layers=2,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            axes_dims_rope=(4, 6, 6),
+        ).save_pretrained(folder / "transformer")
+        means, stds = torch.linspace(-0.4, 0.5, 16).tolist(), torch.linspace(0.3, 0.9, 16).tolist()
+        AutoencoderKLQwenImage(
+            base_dim=8,
+            z_dim=16,
+            dim_mult=[1, 2, 2],
+            num_res_blocks=1,
+            temperal_downsample=[False, True],
+            latents_mean=means,
+            latents_std=stds,
+        ).save_pretrained(folder / "vae")
+        rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
+        seeing = {
+            "depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2,
+            "out_hidden_size": 32, "fullatt_block_indexes": [0],
+        }  # fmt: skip
+        config = Qwen2_5_VLConfig(
+            text_config={**QWEN_TEXT, "rope_parameters": rope}, vision_config=seeing
+        )
+        Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder / "text_encoder")
+    qwen_words(folder / "tokenizer")
+    index = {
+        "transformer": ["diffusers", "QwenImageTransformer2DModel"],
+        "vae": ["diffusers", "AutoencoderKLQwenImage"],
+        "text_encoder": ["transformers", "Qwen2_5_VLForConditionalGeneration"],
+        "tokenizer": QWEN_WORDS,
+    }
+    scheduler = {**DYNAMIC, "max_image_seq_len": 8192, "max_shift": 0.9, "shift_terminal": 0.02}
+    return write(folder, "QwenImagePipeline", scheduler, index)

@@ -21,12 +21,15 @@ class Guidance:
         low: The level below which guidance is off.
         high: The level above which guidance is off.
         rescale: phi of Lin et al. 2023, section 3.4: 0 leaves, 1 restores the contrast.
+        patch: The cells a side of the patches whose length in the network's output guidance leaves
+            alone, which some families were made with; 0 for none.
     """
 
     scale: float = 1.0
     low: Level = PICTURE
     high: Level = PURE_NOISE
     rescale: float = 0.0
+    patch: int = 0
 
     def acts_at(self, level: Level) -> bool:
         """Whether a second, unconditional half is needed at ``level``."""

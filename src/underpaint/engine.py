@@ -224,7 +224,7 @@ class Engine:
                 single.seed or 0,
                 prompt,
                 negative,
-                _guidance(request, schedule),
+                _guidance(request, schedule, patch=self.checkpoint.family.guided_patch),
                 _variation(single),
             )
             yield _UnderWay(replace(resolved, request=single, plan=plan), picture, frame), job
@@ -366,13 +366,14 @@ def _announcement(index: int, resolved: Resolved) -> Planned:
     return Planned(index, resolved.request, resolved.plan, resolved.working_size, resolved.size)
 
 
-def _guidance(request: Request, schedule: Schedule) -> Guidance:
+def _guidance(request: Request, schedule: Schedule, *, patch: int) -> Guidance:
     low, high = request.guidance_interval
     return Guidance(
         scale=1.0 if request.guidance_scale is None else request.guidance_scale,
         low=PICTURE if low == 0 else schedule.level(low),
         high=PURE_NOISE if high == 1 else schedule.level(high),
         rescale=request.guidance_rescale,
+        patch=patch,
     )
 
 

@@ -9,6 +9,9 @@ from underpaint.denoiser import Denoiser, Row, from_x0, to_x0
 from underpaint.levels import Prediction
 
 
+TINY = 1e-12  # an output of zeros has no direction
+
+
 @dataclass(frozen=True, slots=True)
 class _Guided:
     """A denoiser that steers rows away from their negative prompt.
@@ -40,12 +43,33 @@ class _Guided:
 
     def _steer(self, row: Row, positive: Tensor, negative: Tensor) -> Tensor:
         x0 = negative + row.guidance.scale * (positive - negative)
+        if row.guidance.patch:
+            x0 = _of_own_length(self.prediction, row, x0, positive)
         return _rescaled(self.prediction, row, x0, positive) if row.guidance.rescale else x0
 
 
 def guided(denoiser: Denoiser) -> Denoiser:
     """The denoiser that obeys each row's guidance."""
     return _Guided(denoiser)
+
+
+def _of_own_length(prediction: Prediction, row: Row, x0: Tensor, positive: Tensor) -> Tensor:
+    """x0 whose network output is, patch by patch, as long as the prompt's own.
+
+    Wu et al. 2025 (Qwen-Image), their pipeline: only the direction of a token's guided output counts.
+    """
+    output = from_x0(prediction, row.x, row.level, x0)
+    wanted = from_x0(prediction, row.x, row.level, positive)
+    grow = _lengths(wanted, row.guidance.patch) / _lengths(output, row.guidance.patch)
+    return to_x0(prediction, row.x, row.level, output * grow)
+
+
+def _lengths(output: Tensor, patch: int) -> Tensor:
+    """[h, w]: the length, over channels and cells, of the patch in which each cell of [C, h, w] lies."""
+    height, width = output.shape[-2:]
+    squares = output.square().sum(dim=0).reshape(height // patch, patch, width // patch, patch)
+    lengths = squares.sum(dim=(1, 3)).sqrt().clamp(min=TINY)
+    return lengths.repeat_interleave(patch, 0).repeat_interleave(patch, 1)
 
 
 def _rescaled(prediction: Prediction, row: Row, x0: Tensor, positive: Tensor) -> Tensor:

@@ -77,10 +77,12 @@ class FlowSchedule:
     Attributes:
         shift: 1 leaves t as it is; larger values spend more of t at high noise.
         entries: The factor between sigma and what the network is fed as its time.
+        terminal: The sigma that the last step of a run leaves from; 0 for wherever it falls.
     """
 
     shift: float = 1.0
     entries: int = 1000
+    terminal: float = 0.0
     prediction: Prediction = "flow"
 
     def level(self, t: float) -> Level:
@@ -174,7 +176,7 @@ def read_schedule(config: Mapping[str, Any], *, image_tokens: int | None = None)
         raise ModelError(f"the scheduler is {name}, whose levels are not read yet")
     if name.startswith("FlowMatch") or kind == "flow_prediction":
         entries = _entries(config)
-        return FlowSchedule(shift=_flow_shift(config, image_tokens), entries=entries)
+        return FlowSchedule(_flow_shift(config, image_tokens), entries, _terminal(config))
     predictions: dict[Any, Prediction] = {
         None: "eps",
         "epsilon": "eps",
@@ -198,15 +200,23 @@ def _entries(config: Mapping[str, Any]) -> int:
     return entries
 
 
+def _terminal(config: Mapping[str, Any]) -> float:
+    terminal = float(config.get("shift_terminal") or 0.0)
+    if not 0 <= terminal < 1:
+        raise ModelError(f"the scheduler's shift_terminal must lie in 0 to 1, got {terminal:g}")
+    return terminal
+
+
 def _flow_shift(config: Mapping[str, Any], image_tokens: int | None) -> float:
     if not config.get("use_dynamic_shifting"):
         return float(config.get("flow_shift", config.get("shift", 1.0)) or 1.0)
     if image_tokens is None:
         raise ModelError("this scheduler's shift depends on the picture's size; pass image_tokens")
     # FLUX.1 (Black Forest Labs, sampling.py: get_lin_function): mu is linear in the token count.
-    low, high = int(config["base_image_seq_len"]), int(config["max_image_seq_len"])
-    slope = (float(config["max_shift"]) - float(config["base_shift"])) / (high - low)
-    mu = float(config["base_shift"]) + slope * (image_tokens - low)
+    # A config that leaves these out means FLUX's own, as diffusers' pipelines take it.
+    low, high = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    first, last = float(config.get("base_shift", 0.5)), float(config.get("max_shift", 1.15))
+    mu = first + (last - first) / (int(high) - int(low)) * (image_tokens - int(low))
     return mu if config.get("time_shift_type") == "linear" else math.exp(mu)
 
 
@@ -250,13 +260,15 @@ def ladder(schedule: Schedule, start_t: float, count: int, spacing: Spacing) -> 
         schedule: Whose levels they are.
         start_t: The time of the first level, in (0, 1].
         count: How many, at least 1.
-        spacing: ``model`` is uniform in t; ``karras`` uniform in (sigma/alpha)^(1/7) (EDM, equation
-            5); ``log_snr`` uniform in log(sigma/alpha). The latter two end at the schedule's first
+        spacing: ``model`` is uniform in t, then stretched to a flow's ``terminal``; ``karras``
+            uniform in (sigma/alpha)^(1/7) (EDM, equation 5); ``log_snr`` uniform in log(sigma/alpha). The latter two end at the schedule's first
             trained level, or at a quarter of the start's noise where that lies lower.
     """
     first = schedule.level(start_t)
     if spacing == "model" or count == 1:
-        return [first] + [schedule.level(start_t * (1 - i / count)) for i in range(1, count)]
+        levels = [schedule.level(start_t * (1 - i / count)) for i in range(1, count)]
+        terminal = schedule.terminal if isinstance(schedule, FlowSchedule) else 0.0
+        return [first, *_stretched(levels, first.sigma, terminal)]
     high = min(first.noise_ratio, NOISE_RATIO_CAP)
     low = min(schedule.level(1.0 / schedule.entries).noise_ratio, high / 4)
     steps = np.linspace(0.0, 1.0, count)[1:]
@@ -266,3 +278,17 @@ def ladder(schedule: Schedule, start_t: float, count: int, spacing: Spacing) -> 
     else:
         ratios = high * (low / high) ** steps
     return [first] + [schedule.at_noise_ratio(float(ratio)) for ratio in ratios]
+
+
+def _stretched(levels: list[Level], start: float, terminal: float) -> list[Level]:
+    """Levels of a flow below sigma ``start``, moved so that the last one stands at ``terminal``.
+
+    Lightricks' LTX-Video, schedulers/rf.py, and diffusers' ``shift_terminal`` stretch the distances
+    from sigma 1. That would move the start of a shorter run with its number of steps, so here they
+    are those from the start; at strength 1 it is the same.
+    """
+    if not levels or not 0 < terminal < start:
+        return levels
+    factor = (start - terminal) / (start - levels[-1].sigma)
+    sigmas = [start - factor * (start - level.sigma) for level in levels]
+    return [Level(1.0 - sigma, sigma) for sigma in sigmas]

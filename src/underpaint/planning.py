@@ -109,7 +109,8 @@ def resolve(
         work = size
     known = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
     refiner_of(request, checkpoint)
-    off = off_trained_times(checkpoint.distilled, schedule, plan.levels)
+    taught = checkpoint.family.distilled_steps
+    off = off_trained_times(checkpoint.distilled, schedule, plan.levels, taught=taught)
     everything = (
         *(checkpoint.notices if plan.evaluations else ()),
         *plan.notices, *said, *copied, *off, *known, *_unheard(request, checkpoint),

@@ -10,16 +10,28 @@ import numpy as np
 import pytest
 import torch
 from diffusers import (
+    ChromaImg2ImgPipeline,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxImg2ImgPipeline,
     LatentConsistencyModelImg2ImgPipeline,
+    QwenImageImg2ImgPipeline,
     StableDiffusion3Img2ImgPipeline,
     StableDiffusionXLImg2ImgPipeline,
+    ZImageImg2ImgPipeline,
 )
+from diffusers.image_processor import VaeImageProcessor
 
 from tests.conftest import soft_picture
-from tests.tiny_families import make_tiny_flux, make_tiny_lcm, make_tiny_sd3, make_tiny_xl
+from tests.tiny_families import (
+    make_tiny_chroma,
+    make_tiny_flux,
+    make_tiny_lcm,
+    make_tiny_qwen_image,
+    make_tiny_sd3,
+    make_tiny_xl,
+    make_tiny_z_image,
+)
 from underpaint import Engine, Request, pixels
 from underpaint.models.stable_diffusion import guidance_features
 from underpaint.plan import make_plan
@@ -165,5 +177,72 @@ def test_flux(tmp_path: Path, *, dev: bool) -> None:
             height=48,
             width=64,
             max_sequence_length=512 if dev else 256,
+        )
+    )
+
+
+def takes_latents(pipe: Any) -> Any:
+    """The pipeline, which takes 16 channels for latents as it takes 4."""
+    pipe.image_processor = VaeImageProcessor(vae_scale_factor=8, vae_latent_channels=16)
+    pipe.scheduler = FlowLevels.from_config(pipe.scheduler.config)
+    return pipe
+
+
+SILENT = pytest.mark.parametrize("negative", [NEGATIVE, ""], ids=["negative", "silent"])
+
+
+@SILENT
+def test_chroma(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, negative: str) -> None:
+    folder = make_tiny_chroma(tmp_path / "chroma")
+    ours = Rendered(folder, negative_prompt=negative)
+    pipe = takes_latents(opened(ChromaImg2ImgPipeline, folder))
+    # theirs adds its mask of ones and zeros to the scores (huggingface/diffusers, issue 12116)
+    masked = pipe._prepare_attention_mask
+    monkeypatch.setattr(pipe, "_prepare_attention_mask", lambda **given: masked(**given).bool())
+    ours.assert_is(
+        call(
+            pipe,
+            ours,
+            negative_prompt=negative,
+            guidance_scale=SCALE,
+            sigmas=ours.sigmas,
+            height=48,
+            width=64,
+        )
+    )
+
+
+@SILENT
+def test_z_image(tmp_path: Path, negative: str) -> None:
+    folder = make_tiny_z_image(tmp_path / "z-image")
+    ours = Rendered(folder, negative_prompt=negative)
+    pipe = takes_latents(opened(ZImageImg2ImgPipeline, folder))
+    ours.assert_is(
+        call(
+            pipe,
+            ours,
+            negative_prompt=negative,
+            guidance_scale=SCALE - 1,  # theirs is 0 where there is none
+            sigmas=ours.sigmas,
+            height=48,
+            width=64,
+        )
+    )
+
+
+@SILENT
+def test_qwen_image(tmp_path: Path, negative: str) -> None:
+    folder = make_tiny_qwen_image(tmp_path / "qwen-image")
+    ours = Rendered(folder, negative_prompt=negative)
+    pipe = takes_latents(opened(QwenImageImg2ImgPipeline, folder))
+    ours.assert_is(
+        call(
+            pipe,
+            ours,
+            negative_prompt=negative,
+            true_cfg_scale=SCALE,
+            sigmas=ours.sigmas,
+            height=48,
+            width=64,
         )
     )

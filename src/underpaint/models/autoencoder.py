@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import Tensor
 
@@ -32,19 +33,21 @@ class Autoencoder:
         network: diffusers' own.
         device: Where it runs.
         dtype: In which numbers.
-        scale: What latents are multiplied by.
-        shift: What is taken from them before.
+        scale: What latents are multiplied by: a number, or [C, 1, 1].
+        shift: What is taken from them before, likewise.
         cell_px: How many pixels a latent cell is wide.
+        of_video: Whether its pictures are videos of one frame.
         tile_px: The side of a tile, a multiple of ``cell_px``.
         overlap_px: How much neighbouring tiles share.
     """
 
-    network: AutoencoderKL | AutoencoderTiny
+    network: AutoencoderKL | AutoencoderTiny | AutoencoderKLQwenImage
     device: torch.device
     dtype: torch.dtype
-    scale: float
-    shift: float
+    scale: float | Tensor
+    shift: float | Tensor
     cell_px: int
+    of_video: bool = False
     tile_px: int = TILE_PX
     overlap_px: int = OVERLAP_PX
     _said: list[Notice] = field(default_factory=list[Notice])
@@ -125,14 +128,19 @@ class Autoencoder:
         )
 
     def _encoded(self, pixels: Tensor) -> Tensor:
-        made = cast("Any", self.network.encode(fed(pixels[None], self.device, self.dtype)))
+        made = cast("Any", self.network.encode(self._fed(pixels)))
         tiny = isinstance(self.network, AutoencoderTiny)
-        latents = made.latents if tiny else made.latent_dist.mode()
-        return cast("Tensor", latents)[0].float().cpu()
+        return self._one(made.latents if tiny else made.latent_dist.mode())
 
     def _decoded(self, z: Tensor) -> Tensor:
-        made = cast("Any", self.network).decode(fed(z[None], self.device, self.dtype))
-        return cast("Tensor", made.sample)[0].float().cpu()
+        return self._one(cast("Any", self.network).decode(self._fed(z)).sample)
+
+    def _fed(self, x: Tensor) -> Tensor:
+        batch = fed(x[None], self.device, self.dtype)
+        return batch[:, :, None] if self.of_video else batch
+
+    def _one(self, batch: Tensor) -> Tensor:
+        return (batch[0, :, 0] if self.of_video else batch[0]).float().cpu()
 
 
 def _weights(length: int, ramp: int, before: bool, after: bool) -> Tensor:  # noqa: FBT001  two ends
@@ -156,11 +164,29 @@ def open_autoencoder(
 
     One that says that it overflows in float16 (``force_upcast``) computes in float32 there at once.
     """
-    kinds = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+    kinds = {
+        "AutoencoderKL": AutoencoderKL,
+        "AutoencoderTiny": AutoencoderTiny,
+        "AutoencoderKLQwenImage": AutoencoderKLQwenImage,
+    }
     vae = opened(kinds[checkpoint.classes["vae"]], checkpoint, "vae", dtype)
     if dtype is torch.float16 and getattr(vae.config, "force_upcast", False):
         dtype = torch.float32
         vae = vae.to(dtype)
+    if isinstance(vae, AutoencoderKLQwenImage):
+        mean, std = (
+            torch.tensor(vae.config[name]).reshape(-1, 1, 1)
+            for name in ("latents_mean", "latents_std")
+        )
+        return Autoencoder(
+            network=cast("Any", vae).to(device),
+            device=device,
+            dtype=dtype,
+            scale=1 / std,
+            shift=mean,
+            cell_px=checkpoint.cell_px,
+            of_video=True,
+        )
     return Autoencoder(
         network=vae.to(device=device, memory_format=torch.channels_last),
         device=device,

@@ -84,7 +84,7 @@ class Checkpoint:
         classes: The class of each role, such as ``{"unet": "UNet2DConditionModel"}``.
         scheduler: Its scheduler's JSON.
         defaults: What it prefers.
-        latents: What its latents are: channels, scale and shift of its autoencoder.
+        latents: What its latents are: channels, and how its autoencoder scales and shifts them.
         cell_px: How many pixels a latent cell is wide.
         multiple_px: What both sides of a picture must be a multiple of: autoencoder times network.
         embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
@@ -100,7 +100,7 @@ class Checkpoint:
     classes: Mapping[str, str]
     scheduler: Mapping[str, Any]
     defaults: Defaults
-    latents: tuple[int, float, float]
+    latents: tuple[float, ...]
     cell_px: int
     multiple_px: int
     embeds_guidance: bool = False
@@ -277,14 +277,17 @@ def _distilled(
     """What the checkpoint itself says of it, else what its name says, with a notice."""
     if core.get("time_cond_proj_dim") or scheduler.get("_class_name") == "LCMScheduler":
         return "lcm", ()
-    if core.get("guidance_embeds") is False:  # FLUX.1 schnell
+    flux = core.get("_class_name") == "FluxTransformer2DModel"
+    if flux and core.get("guidance_embeds") is False:  # schnell
         return "turbo", ()
     way = named(name)
     return way, () if way == "none" else (assumed(name, way),)
 
 
-def _latents(folder: Path) -> tuple[int, float, float]:
+def _latents(folder: Path) -> tuple[float, ...]:
     vae = read_json(folder / "vae" / "config.json")
+    if vae.get("_class_name") == "AutoencoderKLQwenImage":
+        return (int(vae["z_dim"]), *vae["latents_std"], *vae["latents_mean"])
     scale, shift = vae.get("scaling_factor", 1.0), vae.get("shift_factor")
     return int(vae.get("latent_channels", 4)), float(scale), float(shift or 0.0)
 
@@ -292,6 +295,8 @@ def _latents(folder: Path) -> tuple[int, float, float]:
 def _cell_px(folder: Path) -> int:
     """How many pixels a latent cell is wide."""
     vae = read_json(folder / "vae" / "config.json")
+    if "temperal_downsample" in vae:  # diffusers' spelling, of autoencoders that began with videos
+        return int(2 ** len(vae["temperal_downsample"]))
     of_vae = vae.get("encoder_block_out_channels") or vae["block_out_channels"]
     return int(2 ** (len(of_vae) - 1))
 
@@ -300,8 +305,10 @@ def _cells(core: Mapping[str, Any]) -> int:
     """How many cells the network needs a side to be a multiple of: its halvings, or its patch."""
     if "block_out_channels" in core:
         return int(2 ** (len(core["block_out_channels"]) - 1))
-    if core["_class_name"] == "FluxTransformer2DModel":
+    if core["_class_name"] in {"FluxTransformer2DModel", "ChromaTransformer2DModel"}:
         return 2  # packed outside of it: its own patch_size is 1
+    if "all_patch_size" in core:
+        return int(core["all_patch_size"][0])
     return int(core["patch_size"])
 
 
@@ -334,7 +341,10 @@ def _of_family(
     scale = suits.guidance_scale
     if core.get("time_cond_proj_dim"):
         scale = LCM_SCALE
-    return Defaults(suits.steps_over_all, scale, suits.sampler, side * side)
+    steps = suits.steps_over_all
+    if distilled != "none" and family.distilled_steps is not None:
+        steps = family.distilled_steps
+    return Defaults(steps, scale, suits.sampler, side * side)
 
 
 def _defaults(folder: Path, known: Defaults) -> Defaults:

@@ -71,12 +71,15 @@ def assumed(name: str, way: Distilled) -> Notice:
 
 
 def off_trained_times(
-    way: Distilled, schedule: Schedule, levels: Sequence[Level]
+    way: Distilled, schedule: Schedule, levels: Sequence[Level], *, taught: int | None = None
 ) -> tuple[Notice, ...]:
-    """What to say where the network is asked at times that it was not taught; none if all were."""
+    """What to say where the network is asked at times that it was not taught; none if all were.
+
+    ``taught`` is how many times a family's distillations were taught, where they are not the usual.
+    """
     if way == "none" or not levels:
         return ()
-    count = DISTILLATIONS[way].times
+    count = taught or DISTILLATIONS[way].times
     times = [schedule.t(level) for level in levels[:-1]]
     off = [t for t in times if abs(t * count - round(t * count)) > ON_GRID * count]
     if not off:

@@ -27,6 +27,9 @@ T5: Classes = frozenset({("transformers", "T5EncoderModel")})
 T5_WORDS: Classes = frozenset(
     {("transformers", "T5TokenizerFast"), ("transformers", "T5Tokenizer")}
 )
+QWEN_WORDS: Classes = frozenset(
+    {("transformers", "Qwen2Tokenizer"), ("transformers", "Qwen2TokenizerFast")}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Family:
         guidance_scale: What suits it.
         sampler: What suits it.
         steps_over_all: Steps of a run at strength 1.
+        distilled_steps: Those of its distilled models, and the times that they were taught, where they
+            are not what is usual for that distillation.
+        guided_patch: The cells a side of the patches whose length guidance leaves alone; 0 for none.
     """
 
     name: str
@@ -54,6 +60,8 @@ class Family:
     guidance_scale: float = 7.5
     sampler: SamplerName = "dpmpp_2m"
     steps_over_all: int = 20
+    distilled_steps: int | None = None
+    guided_patch: int = 0
 
 
 _STABLE_DIFFUSION = Family(
@@ -125,9 +133,64 @@ _FLUX = Family(
     steps_over_all=28,
 )
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {family.name: family for family in (_STABLE_DIFFUSION, _XL, _XL_REFINER, _SD3, _FLUX)}
+_CHROMA = Family(
+    name="chroma",
+    adapter="chroma",
+    core="transformer",
+    roles={
+        "transformer": frozenset({("diffusers", "ChromaTransformer2DModel")}),
+        "vae": AUTOENCODERS,
+        "text_encoder": T5,
+        "tokenizer": T5_WORDS,
+    },
+    native_px=1024,
+    guidance_scale=5.0,  # the default of diffusers' img2img for it
+    sampler="euler",
+    steps_over_all=35,
 )
+_Z_IMAGE = Family(
+    name="z-image",
+    adapter="z_image",
+    core="transformer",
+    roles={
+        "transformer": frozenset({("diffusers", "ZImageTransformer2DModel")}),
+        "vae": AUTOENCODERS,
+        "text_encoder": frozenset(
+            {("transformers", "Qwen3Model"), ("transformers", "Qwen3ForCausalLM")}
+        ),
+        "tokenizer": QWEN_WORDS,
+    },
+    native_px=1024,
+    guidance_scale=6.0,  # 5, the default of diffusers' img2img; it calls no guidance 0 and not 1
+    sampler="euler",
+    steps_over_all=50,
+    distilled_steps=8,  # Z-Image-Turbo
+)
+_QWEN_IMAGE = Family(
+    name="qwen-image",
+    adapter="qwen_image",
+    core="transformer",
+    roles={
+        "transformer": frozenset({("diffusers", "QwenImageTransformer2DModel")}),
+        "vae": frozenset({("diffusers", "AutoencoderKLQwenImage")}),
+        "text_encoder": frozenset({("transformers", "Qwen2_5_VLForConditionalGeneration")}),
+        "tokenizer": QWEN_WORDS,
+    },
+    native_px=1328,
+    guidance_scale=4.0,  # the default of diffusers' img2img for it
+    sampler="euler",
+    steps_over_all=50,
+    guided_patch=2,
+)
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        family.name: family
+        for family in (
+            _STABLE_DIFFUSION, _XL, _XL_REFINER, _SD3, _FLUX, _CHROMA, _Z_IMAGE, _QWEN_IMAGE,
+        )
+    }
+)  # fmt: skip
 
 # A folder names the pipeline that it was saved from; img2img is the same networks.
 _PIPELINES: Mapping[str, Family] = MappingProxyType(
@@ -142,6 +205,12 @@ _PIPELINES: Mapping[str, Family] = MappingProxyType(
         "StableDiffusion3Img2ImgPipeline": _SD3,
         "FluxPipeline": _FLUX,
         "FluxImg2ImgPipeline": _FLUX,
+        "ChromaPipeline": _CHROMA,
+        "ChromaImg2ImgPipeline": _CHROMA,
+        "ZImagePipeline": _Z_IMAGE,
+        "ZImageImg2ImgPipeline": _Z_IMAGE,
+        "QwenImagePipeline": _QWEN_IMAGE,
+        "QwenImageImg2ImgPipeline": _QWEN_IMAGE,
     }
 )
 

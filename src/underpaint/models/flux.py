@@ -15,13 +15,19 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from underpaint.denoiser import Prompt, Row
-from underpaint.errors import Notice, RequestError
+from underpaint.errors import Notice
 from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.embedded import Embedded, hidden_of, pooled_of
+from underpaint.models.embedded import Embedded, check_no_clip_skip, hidden_of, pooled_of
 from underpaint.models.loading import Model, opened, opened_tokenizer
 from underpaint.models.t5 import LongReader, open_long_reader
-from underpaint.models.transformer import TransformerDenoiser, packed, places, unpacked
+from underpaint.models.transformer import (
+    ExactTimes,
+    TransformerDenoiser,
+    packed,
+    places,
+    unpacked,
+)
 
 T5_TOKENS = {True: 512, False: 256}  # with a guidance embedding (dev), without (schnell)
 
@@ -42,11 +48,7 @@ class Words:
 
         Brackets are text here: T5 was taught on sentences.
         """
-        if clip_skip:
-            raise RequestError(
-                f"clip_skip is for models that read CLIP's hidden states, got {clip_skip} with FLUX, "
-                "which reads T5; leave it out"
-            )
+        check_no_clip_skip(clip_skip, "FLUX, which reads T5")
         ids = cast("Any", self.tokenizer)(
             text,
             padding="max_length",
@@ -59,16 +61,12 @@ class Words:
         return Prompt(Embedded(hidden, pooled, negative)), notices
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Feed:
-    """The transformer's arguments, and its times and scales exactly.
-
-    diffusers' network rounds both to the numbers that it computes in before it multiplies by 1000,
-    and bf16 cannot tell .600 from .602. So what its embedding is handed is put back to float32.
-    """
+    """The transformer's arguments, and its times and scales exactly."""
 
     embeds_guidance: bool
-    _exact: tuple[Tensor, ...] = ()
+    exact: ExactTimes
 
     def __call__(
         self, x: Tensor, times: Tensor, rows: Sequence[Row]
@@ -76,7 +74,7 @@ class Feed:
         """Tokens, times in 0 to 1, words, and where all of them are."""
         hidden = hidden_of(rows)
         scales = torch.tensor([row.guidance.scale for row in rows], device=times.device)
-        self._exact = (times, 1000 * scales) if self.embeds_guidance else (times,)
+        self.exact.told = (times, 1000 * scales) if self.embeds_guidance else (times,)
         return {
             "hidden_states": packed(x),
             "timestep": times / 1000,
@@ -87,17 +85,12 @@ class Feed:
             "txt_ids": torch.zeros(hidden.shape[1], 3, dtype=torch.float64),
         }
 
-    def exactly(self, _: object, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """A hook before the embedding of time, guidance and pooled words."""
-        return (*self._exact, arguments[-1])
-
 
 def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
     """The checkpoint's networks on ``device`` in ``dtype``; the CLIP encoder stays in float32."""
     transformer = opened(FluxTransformer2DModel, checkpoint, "transformer", dtype).to(device)
     embeds = bool(transformer.config.guidance_embeds)
-    feed = Feed(embeds)
-    transformer.time_text_embed.register_forward_pre_hook(feed.exactly)
+    feed = Feed(embeds, ExactTimes().attach(transformer.time_text_embed))
     return Model(
         codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
         denoiser=TransformerDenoiser(

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -84,8 +84,12 @@ def _check_files(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtyp
     check_fits(checkpoint.name, needs, own_memory=free_memory(), device_free=on_gpu)
 
 
-def opened(kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype) -> Any:
+def opened(
+    kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype | Literal["auto"]
+) -> Any:
     """The network of that role, ready for inference; every weight comes from a checked file.
+
+    ``auto`` leaves transformers' numbers as they are stored.
 
     Raises:
         ValueError: weights are missing.

@@ -9,8 +9,10 @@ from underpaint.models.catalog import Checkpoint
 from underpaint.models.headers import Header, check_weights, read_header
 
 TEXT_BYTES = 4  # text encoders compute in float32, on the CPU
+# But language models, whose billions of numbers stay as they are stored.
+STORED = frozenset({"Qwen3Model", "Qwen3ForCausalLM", "Qwen2_5_VLForConditionalGeneration"})
 # Peak of a decoder's activations a pixel in float32: two maps of its widest layer at full size.
-DECODER_BYTES: Mapping[str, int] = {"AutoencoderKL": 1500, "AutoencoderTiny": 600}
+DECODER_BYTES: Mapping[str, int] = {"AutoencoderKL": 1500, "AutoencoderTiny": 600, "AutoencoderKLQwenImage": 3000}
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -39,6 +41,9 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
     networks = words = 0
     for role in checkpoint.classes:
         if role.startswith("tokenizer"):
+            continue
+        if checkpoint.classes[role] in STORED:
+            words += sum(header.path.stat().st_size for header in _headers(checkpoint, role))
             continue
         count = _parameters(checkpoint, role)
         if role.startswith("text_encoder"):

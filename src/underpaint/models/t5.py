@@ -10,6 +10,7 @@ from transformers.models.t5.modeling_t5 import T5EncoderModel
 
 from underpaint.errors import Notice
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.embedded import prompt_truncated
 from underpaint.models.loading import opened, opened_tokenizer
 
 
@@ -32,24 +33,53 @@ class LongReader:
             add_special_tokens=True,
             return_tensors="pt",
         )["input_ids"]
-        every = cast(
-            "list[int]", self.tokenizer(text, truncation=False, verbose=False)["input_ids"]
+        return cast("Tensor", self.network(ids)[0]), _left_out(self.tokenizer, text, self.longest)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedReader:
+    """T5 as Chroma's makers mask it: words see words alone, and one pad after them is handed on.
+
+    They pad prompts to ``longest`` tokens and let nothing look at the other pads, here or in the
+    transformer. Text has no places there, so leaving these out is the same, and shorter.
+    """
+
+    tokenizer: Any
+    network: T5EncoderModel
+    longest: int
+
+    @torch.inference_mode()
+    def encode(self, text: str) -> tuple[Tensor, tuple[Notice, ...]]:
+        """Hidden states [1, tokens + 1, C], and a notice where words did not fit."""
+        words = cast(
+            "list[int]",
+            self.tokenizer(text, max_length=self.longest, truncation=True)["input_ids"],
         )
-        hidden = cast("Tensor", self.network(ids)[0])
-        if len(every) <= self.longest:
-            return hidden, ()
-        lost = str(self.tokenizer.decode(every[self.longest - 1 : -1])).strip()
-        message = (
-            f"the model reads {self.longest - 1} tokens of a prompt; left out: {lost[:120]!r}; "
-            "shorten it, or put what matters first"
-        )
-        return hidden, (Notice("prompt-truncated", message),)
+        pads = [int(self.tokenizer.pad_token_id)] * (len(words) < self.longest)
+        seen = torch.tensor([[1] * len(words) + [0] * len(pads)])
+        hidden = self.network(torch.tensor([words + pads]), attention_mask=seen)[0]
+        return cast("Tensor", hidden), _left_out(self.tokenizer, text, self.longest)
+
+
+def _left_out(tokenizer: Any, text: str, longest: int) -> tuple[Notice, ...]:
+    every = cast("list[int]", tokenizer(text, truncation=False, verbose=False)["input_ids"])
+    if len(every) <= longest:
+        return ()
+    return (prompt_truncated(longest - 1, str(tokenizer.decode(every[longest - 1 : -1]))),)
 
 
 def open_long_reader(checkpoint: Checkpoint, number: int, *, longest: int) -> LongReader:
     """The checkpoint's T5, which is its text encoder of that number; in float32."""
-    return LongReader(
-        opened_tokenizer(cast("Any", T5TokenizerFast), checkpoint, f"tokenizer_{number}"),
-        opened(T5EncoderModel, checkpoint, f"text_encoder_{number}", torch.float32),
-        longest,
+    return LongReader(*_opened(checkpoint, f"_{number}"), longest)
+
+
+def open_masked_reader(checkpoint: Checkpoint, *, longest: int) -> MaskedReader:
+    """The checkpoint's only text encoder; in float32."""
+    return MaskedReader(*_opened(checkpoint, ""), longest)
+
+
+def _opened(checkpoint: Checkpoint, number: str) -> tuple[Any, T5EncoderModel]:
+    return (
+        opened_tokenizer(cast("Any", T5TokenizerFast), checkpoint, f"tokenizer{number}"),
+        opened(T5EncoderModel, checkpoint, f"text_encoder{number}", torch.float32),
     )

@@ -11,8 +11,30 @@ from underpaint.denoiser import Row, to_x0
 from underpaint.levels import Prediction, Schedule
 from underpaint.models.embedded import in_groups, lengths_of
 
-Feed = Callable[[Tensor, Tensor, Sequence[Row]], Mapping[str, Tensor | None]]
+Feed = Callable[[Tensor, Tensor, Sequence[Row]], Mapping[str, Any]]
 """Latents [B, C, h, w], times [B] (0 to 1000 of a flow's sigma) and rows to a network's arguments."""
+
+
+@dataclass(slots=True, eq=False)
+class ExactTimes:
+    """Hands a network's embedding of time what it was fed, and not what it was rounded to.
+
+    Most of diffusers' networks round times to the numbers that they compute in before they multiply
+    by 1000, and bf16 cannot tell .600 from .602. A ``Feed`` says here what the embedding is to see.
+
+    Attributes:
+        told: The embedding's first arguments, float32.
+    """
+
+    told: tuple[Tensor, ...] = ()
+
+    def attach(self, embedding: Any) -> "ExactTimes":
+        """Itself, heard by ``embedding`` from now on."""
+        embedding.register_forward_pre_hook(self._before)
+        return self
+
+    def _before(self, _: object, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*self.told, *arguments[len(self.told) :])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +49,7 @@ class TransformerDenoiser:
         schedule: Its levels.
         device: Where it runs.
         dtype: In which numbers; times stay in float32, since bf16 cannot tell 600 from 602.
-        feed: The network's arguments for a batch.
+        feed: The network's arguments for a batch; tensors in them are brought to where it runs.
         unpack: The output and the latents' height and width to [B, C, h, w].
     """
 
@@ -55,18 +77,22 @@ class TransformerDenoiser:
             [self.schedule.time(row.level) for row in rows], dtype=torch.float32, device=self.device
         )
         arguments = {
-            name: None if value is None else self._placed(value)
-            for name, value in self.feed(x, times, rows).items()
+            name: self._placed(value) for name, value in self.feed(x, times, rows).items()
         }
-        output = cast("Tensor", self.network(**arguments, return_dict=False)[0]).float().cpu()
-        estimates = self.unpack(output, x.shape[-2], x.shape[-1])
+        made = self.network(**arguments, return_dict=False)[0]
+        output = cast("Tensor", torch.stack(made) if isinstance(made, list) else made)
+        estimates = self.unpack(output.float().cpu(), x.shape[-2], x.shape[-1])
         return [
             to_x0(self.prediction, row.x, row.level, one)
             for row, one in zip(rows, estimates, strict=True)
         ]
 
-    def _placed(self, value: Tensor) -> Tensor:
+    def _placed(self, value: Any) -> Any:
         """On the device; what was made in float64 is a time or a place, and stays in float32."""
+        if isinstance(value, list):
+            return [self._placed(one) for one in cast("list[Any]", value)]
+        if not isinstance(value, Tensor):
+            return value
         exact = value.dtype == torch.float64
         return value.to(self.device, torch.float32 if exact else self.dtype)
 
