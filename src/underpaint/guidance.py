@@ -8,7 +8,6 @@ from torch import Tensor
 from underpaint.denoiser import Denoiser, Row, from_x0, to_x0
 from underpaint.levels import Prediction
 
-
 TINY = 1e-12  # an output of zeros has no direction
 
 

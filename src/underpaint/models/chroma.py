@@ -7,6 +7,7 @@ pads of a prompt but the first. diffusers adds its mask of ones and zeros to the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from diffusers.models.transformers.transformer_chroma import ChromaTransformer2DModel
@@ -48,13 +49,17 @@ class Feed:
         }
 
 
+def _in_numbers(dtype: torch.dtype, _module: object, _told: object, features: Tensor) -> Tensor:
+    """Features come in the numbers of the times, and go to a layer in the network's own."""
+    return features.to(dtype)
+
+
 def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
     """The checkpoint's networks on ``device`` in ``dtype``; T5 stays in float32."""
     transformer = opened(ChromaTransformer2DModel, checkpoint, "transformer", dtype).to(device)
     times = transformer.time_text_embed
     feed = Feed(ExactTimes().attach(times))
-    # its features come in the numbers of the times, and go to a layer in the network's own
-    times.register_forward_hook(lambda _module, _told, features: features.to(dtype))
+    times.register_forward_hook(partial(_in_numbers, dtype))
     return Model(
         codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
         denoiser=TransformerDenoiser(

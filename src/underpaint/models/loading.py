@@ -97,7 +97,8 @@ def opened(
     """
     if checkpoint.file is not None:
         place = checkpoint.folder / role
-        network = opened_part(kind, checkpoint.file, place, role, dtype)
+        numbers = torch.float32 if dtype == "auto" else dtype
+        network = opened_part(kind, checkpoint.file, place, role, numbers)
         return network.eval().requires_grad_(requires_grad=False)
     files = _checked(checkpoint, role)
     halves = [file for file in files if f".{FP16}" in file.name]

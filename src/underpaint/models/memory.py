@@ -12,7 +12,11 @@ TEXT_BYTES = 4  # text encoders compute in float32, on the CPU
 # But language models, whose billions of numbers stay as they are stored.
 STORED = frozenset({"Qwen3Model", "Qwen3ForCausalLM", "Qwen2_5_VLForConditionalGeneration"})
 # Peak of a decoder's activations a pixel in float32: two maps of its widest layer at full size.
-DECODER_BYTES: Mapping[str, int] = {"AutoencoderKL": 1500, "AutoencoderTiny": 600, "AutoencoderKLQwenImage": 3000}
+DECODER_BYTES: Mapping[str, int] = {
+    "AutoencoderKL": 1500,
+    "AutoencoderTiny": 600,
+    "AutoencoderKLQwenImage": 3000,
+}
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 

@@ -76,11 +76,10 @@ class TransformerDenoiser:
         times = torch.tensor(
             [self.schedule.time(row.level) for row in rows], dtype=torch.float32, device=self.device
         )
-        arguments = {
-            name: self._placed(value) for name, value in self.feed(x, times, rows).items()
-        }
+        arguments = {name: self._placed(value) for name, value in self.feed(x, times, rows).items()}
         made = self.network(**arguments, return_dict=False)[0]
-        output = cast("Tensor", torch.stack(made) if isinstance(made, list) else made)
+        pictures = cast("list[Tensor]", made)  # a list of them, or a batch already
+        output = torch.stack(pictures) if isinstance(made, list) else cast("Tensor", made)
         estimates = self.unpack(output.float().cpu(), x.shape[-2], x.shape[-1])
         return [
             to_x0(self.prediction, row.x, row.level, one)
