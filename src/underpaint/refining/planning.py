@@ -77,11 +77,9 @@ def _source_of(
     near: str | os.PathLike[str] | Result, recipe: Recipe
 ) -> pixels.Source | pixels.Picture:
     """What it was made from: a result remembers, a file has it beside itself."""
-    return (
-        recipe.request.source
-        if isinstance(near, Result)
-        else find_source(recipe, Path(near).parent)
-    )
+    if isinstance(near, Result):
+        return recipe.request.source
+    return find_source(recipe, Path(near).parent)
 
 
 def _known_precision(recipe: Recipe) -> str:
