@@ -41,6 +41,7 @@ FIRST_SHARDS = 2  # a worker encodes before it starts; the others come while it 
 PLAIN_SHARE = 0.2  # ordinary denoising, no source
 PHOTOGRAPH_SHARE, LINE_SHARE = 0.45, 0.25  # of the sources
 MAIN_WEIGHT = 1.5
+OTHER_WEIGHT = 3.0  # three of seven are in a scene, the main media in each
 LEAST_STRENGTH = 0.45  # of the runs that are practised
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 
@@ -78,10 +79,10 @@ class Task:
 
 
 def weight(variant: Variant) -> float:
-    """How often a variant is the target: the main media most, photographs less, as a scene has three."""
+    """How often a variant is the target: every medium about as often, photographs less a picture, as a scene has three."""
     if variant.medium in {"photograph", "line_drawing"}:
         return 0.8
-    return MAIN_WEIGHT if variant.medium in MAIN else 1.0
+    return MAIN_WEIGHT if variant.medium in MAIN else OTHER_WEIGHT
 
 
 def choose_task(rng: random.Random, scene: Scene) -> Task:
