@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.tiny_checkpoint import make_tiny_checkpoint
 from tests.tiny_families import make_tiny_flux, make_tiny_sd3, make_tiny_xl
 from underpaint import Engine, Request
 from underpaint.errors import ModelError
-from underpaint.models import catalog, loading, recognition, single_file
+from underpaint.models import catalog, loading, memory, recognition, single_file
 from underpaint.models.headers import Header
 from underpaint.models.parts import Part
 
@@ -89,6 +90,11 @@ def networks(model: Path, **options: Any) -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
+def needs(model: Path, **options: Any) -> memory.Needs:
+    found = catalog.find(model, **options)
+    return memory.needs_of(found, number_bytes=4, tile_px=loading.TILE_PX)
+
+
 def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     assert ours.keys() == theirs.keys()
     for role, weights in theirs.items():
@@ -111,6 +117,7 @@ def test_every_weight_of_a_file_is_its_folders(known: Any, variant: str, tmp_pat
     folder = known(variant)
     path = written(folder, variant, tmp_path / "model.safetensors")
     assert_same(networks(path), networks(folder))
+    assert needs(path) == needs(folder)
 
 
 @pytest.mark.parametrize("variant", EVERY)
@@ -363,16 +370,22 @@ def test_a_bare_transformer_takes_its_other_parts_from_files_of_their_own(
 ) -> None:
     folder = known(variant)
     bare, files = apart(folder, variant, tmp_path)
-    with pytest.raises(ModelError, match=r"holds no vae and no text_encoder.*places"):
+    with pytest.raises(ModelError, match=r"holds no vae and no text_encoder .*places=\{'vae'"):
         catalog.find(bare)
     if variant.startswith("sd-3"):
         files["text_encoder_3"] = folder / "text_encoder_3"
     assert_same(networks(bare, places=files), networks(folder))
+    assert needs(bare, places=files) == needs(folder)
     assert np.array_equal(painted(bare, places=files), painted(folder))
 
 
-def test_parts_may_be_folders_in_the_diffusers_layout(known: Any, tmp_path: Path) -> None:
+def test_parts_may_be_folders_in_the_diffusers_layout(
+    known: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = known("flux-schnell")
+    monkeypatch.delenv("UNDERPAINT_TOKENIZERS")
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "nothing"))
     bare, files = apart(folder, "flux-schnell", tmp_path)
     places = {role: folder / role for role in (*files, "tokenizer", "tokenizer_2")}
     assert np.array_equal(painted(bare, places=places), painted(folder))
@@ -387,6 +400,9 @@ def test_a_given_part_takes_the_place_of_the_models_own(tmp_path: Path) -> None:
     assert catalog.find(one, places=mixed).sha256 != plain
     for role in ("vae", "text_encoder"):
         assert catalog.find(one, places={role: one / role}).sha256 == plain
+    config = other / "vae" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"scaling_factor": 0.5}))
+    assert catalog.find(one, places=mixed).latents == (4, 0.5, 0.0)
     (file,) = (other / "vae").glob("*.safetensors")
     assert_same(networks(one, places={"vae": file}), networks(one, places=mixed))
 
@@ -509,22 +525,28 @@ def test_another_models_tokenizer_json_is_not_taken_for_t5s(
     folder = known("flux-dev")
     path = written(folder, "flux-dev", tmp_path / "model.safetensors")
     hub = tmp_path / "home" / "hub"
-    snapshots = [hub / f"models--a--{name}" / "snapshots" / "1" for name in ("bert", "long", "own")]
+    snapshots = [
+        hub / f"models--a--{name}" / "snapshots" / "1" for name in ("bert", "long", "other", "own")
+    ]
     right = json.loads((folder / "tokenizer_2" / "tokenizer.json").read_text())
     wordpiece = {**right, "model": {"type": "WordPiece", "vocab": {"[PAD]": 0}}}
     longer = [*right["model"]["vocab"], *[[f"w{i}", -9.0] for i in range(200)]]
     long = {**right, "model": {**right["model"], "vocab": longer}}
-    for snapshot, content in zip(snapshots, (wordpiece, long, None), strict=True):
+    turned = [
+        right["model"]["vocab"][i] for i in (2, 1, 0, *range(3, len(right["model"]["vocab"])))
+    ]
+    other = {**right, "model": {**right["model"], "vocab": turned}}
+    for snapshot, content in zip(snapshots, (wordpiece, long, other, None), strict=True):
         snapshot.mkdir(parents=True)
         if content:
             (snapshot / "tokenizer.json").write_text(json.dumps(content))
-    shutil.copytree(folder / "tokenizer", snapshots[2] / "tokenizer")
+    shutil.copytree(folder / "tokenizer", snapshots[3] / "tokenizer")
     monkeypatch.delenv("UNDERPAINT_TOKENIZERS")
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
     with pytest.raises(ModelError, match=r"vocabulary of T5.*put tokenizer\.json"):
         painted(path)
-    shutil.copytree(folder / "tokenizer_2", snapshots[2] / "tokenizer_2")
+    shutil.copytree(folder / "tokenizer_2", snapshots[3] / "tokenizer_2")
     assert np.array_equal(painted(path), painted(folder))
 
 
@@ -544,7 +566,11 @@ def test_a_large_file_is_hashed_once_until_it_changes(
     first = catalog.find(path).sha256
     assert catalog.find(path).sha256 == first
     assert hashed.count(str(path)) == 1
+    was = path.stat()
     weights = load_file(path)
-    save_file({**weights, "more": torch.zeros(1)}, path)
+    name = next(iter(weights))
+    save_file({**weights, name: weights[name] + 1}, path)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns + 1))
+    assert path.stat().st_size == was.st_size
     assert catalog.find(path).sha256 != first
     assert hashed.count(str(path)) == 2

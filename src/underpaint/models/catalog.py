@@ -248,8 +248,8 @@ def _read_file(
     held = {*found.parts, *places}
     if needed := [role for role in found.missing if role not in {*held, *made.family.optional}]:
         raise ModelError(
-            f"{path.name} holds no {' and no '.join(needed)}; give the whole model, which holds one, or "
-            "say with places which folder or .safetensors file holds each of them"
+            f"{path.name} holds no {' and no '.join(needed)}; give the whole model, or in Python "
+            f"places={{{needed[0]!r}: PATH, ...}} with a folder or a .safetensors file for each"
         )
     classes = {
         role: name
