@@ -11,7 +11,7 @@ from tests.conftest import soft_picture
 from tests.test_recipe import recipe
 from underpaint import RequestError, pixels
 from underpaint.finding.search import TOLERANCE, Answer, Probe, seek
-from underpaint.refining import continued, turned, turned_notices
+from underpaint.refining.neighbours import continued, turned, turned_notices
 
 Curve = Callable[[float], float]
 

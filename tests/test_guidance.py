@@ -161,3 +161,31 @@ def test_the_same_row_twice_is_answered_twice():
 
 def test_guidance_passes_the_prediction_on():
     assert guided(Network("flow")).prediction == "flow"
+
+
+@pytest.mark.parametrize("scale", [0.5, 4.0])
+def test_guidance_turns_patches_of_the_output_and_leaves_their_length_alone(scale: float):
+    def tokens(output: Tensor) -> Tensor:  # as Qwen-Image packs them: 2x2 cells of every channel
+        padded = output.reshape(SHAPE[0], 3, 2, 2, 2)
+        return padded.permute(1, 3, 0, 2, 4).reshape(6, -1)
+
+    level = FLOW.level(0.6)
+    guidance = Guidance(scale, patch=2)
+    x = torch.randn(SHAPE[0], 6, 4, generator=torch.Generator().manual_seed(1))
+    (x0,) = guided(Network("flow"))([Row(x, level, WORDS, NOT, guidance)])
+    found = tokens(from_x0("flow", x, level, x0))
+    positive, negative = (tokens(raw_output(x, words)) for words in (WORDS, NOT))
+    plain = negative + scale * (positive - negative)
+    expected = plain * (positive.norm(dim=1) / plain.norm(dim=1))[:, None]
+    torch.testing.assert_close(found, expected, rtol=ROUNDING, atol=ROUNDING)
+
+
+def test_a_guided_output_of_zeros_stays_zero():
+    class Silent(Network):
+        def __call__(self, rows: Sequence[Row]) -> list[Tensor]:
+            return [one.x for one in rows]
+
+    x = torch.zeros(2, 4, 4)
+    rows = [Row(x, FLOW.level(0.5), WORDS, NOT, Guidance(3.0, patch=2))]
+    (x0,) = guided(Silent("flow"))(rows)
+    assert torch.equal(x0, x)

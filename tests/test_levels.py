@@ -295,3 +295,25 @@ def test_after_pure_noise_a_ladder_goes_on_from_the_cap(name: str, spacing: Spac
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_a_ladder_of_one_is_the_start_alone(spacing: Spacing):
     assert ladder(SCHEDULES["flow"], 0.4, 1, spacing) == [Level(0.6, 0.4)]
+
+
+@given(st.floats(0.03, 1), st.integers(2, 60), st.sampled_from([0.02, 0.2]))
+def test_a_terminal_level_moves_the_last_step_and_not_the_start(
+    start_t: float, count: int, terminal: float
+):
+    plain, stretched = (
+        ladder(FlowSchedule(2.0, terminal=one), start_t, count, "model") for one in (0.0, terminal)
+    )
+    assert stretched[0] == plain[0]
+    if stretched[0].sigma <= terminal:
+        assert stretched == plain
+        return
+    assert stretched[-1].sigma == pytest.approx(terminal, rel=1e-9)
+    assert all(one.sigma > two.sigma for one, two in pairwise(stretched))
+    assert all(level.alpha + level.sigma == pytest.approx(1) for level in stretched)
+
+
+@pytest.mark.parametrize("terminal", [-0.1, 1.0, math.inf, math.nan])
+def test_a_terminal_level_outside_the_flow_is_refused(terminal: float):
+    with pytest.raises(ModelError, match="shift_terminal must lie in 0 to 1"):
+        read_schedule({"_class_name": "FlowMatchX", "shift_terminal": terminal})

@@ -21,6 +21,7 @@ NAMES = [
     "Planned",
     "Recipe",
     "RecipeError",
+    "Refined",
     "Request",
     "RequestError",
     "Result",
@@ -28,6 +29,7 @@ NAMES = [
     "UnderpaintError",
     "compare",
     "find",
+    "refine",
     "render",
     "sweep",
 ]

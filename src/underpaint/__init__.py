@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from underpaint.levels import Level
     from underpaint.plan import Plan
     from underpaint.recipe import Recipe
+    from underpaint.refining.calling import Refined, refine
     from underpaint.rendering import render
     from underpaint.request import Request
     from underpaint.results import Finished, Planned, Result, Step
@@ -52,6 +53,7 @@ _HOMES = {
     "fidelity": ("Comparison", "compare"),
     "finding.calling": ("find",),
     "finding.running": ("Found",),
+    "refining.calling": ("Refined", "refine"),
     "sweeping.calling": ("sweep",),
     "rendering": ("render",),
     "levels": ("Level",),
@@ -78,6 +80,7 @@ __all__ = [
     "Planned",
     "Recipe",
     "RecipeError",
+    "Refined",
     "Request",
     "RequestError",
     "Result",
@@ -85,6 +88,7 @@ __all__ = [
     "UnderpaintError",
     "compare",
     "find",
+    "refine",
     "render",
     "sweep",
 ]

@@ -1,4 +1,4 @@
-"""One picture with one call."""
+"""One picture with one call, and the engine that a call opens."""
 
 from pathlib import Path
 
@@ -102,7 +102,22 @@ def render(
     }
     given = {name: value for name, value in options.items() if value is not None}
     request = Request(source=source, prompt=prompt, **given)
-    engine = Engine(
-        model, device=device, precision=precision, prediction=prediction, distilled=distilled
+    return engine_for(request, model, device=device, precision=precision).render(request)
+
+
+def engine_for(
+    request: Request, model: str | Path | None, *, device: str = "auto", precision: str = "auto"
+) -> Engine:
+    """An engine with ``model``, which is told what ``request`` says about it.
+
+    Raises:
+        ModelError: there is no such model.
+        RequestError: there is no such device or precision.
+    """
+    return Engine(
+        model,
+        device=device,
+        precision=precision,
+        prediction=request.prediction,
+        distilled=request.distilled,
     )
-    return engine.render(request)

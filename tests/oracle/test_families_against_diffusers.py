@@ -188,6 +188,17 @@ def takes_latents(pipe: Any) -> Any:
     return pipe
 
 
+def mask_as_its_makers_do(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chroma's: diffusers adds a mask of ones and zeros to the scores (its issue 12116)."""
+    prepare = pipe._prepare_attention_mask
+
+    def prepared(**given: Any) -> torch.Tensor | None:
+        mask = prepare(**given)
+        return None if mask is None else mask.bool()
+
+    monkeypatch.setattr(pipe, "_prepare_attention_mask", prepared)
+
+
 SILENT = pytest.mark.parametrize("negative", [NEGATIVE, ""], ids=["negative", "silent"])
 
 
@@ -196,9 +207,7 @@ def test_chroma(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, negative: str) 
     folder = make_tiny_chroma(tmp_path / "chroma")
     ours = Rendered(folder, negative_prompt=negative)
     pipe = takes_latents(opened(ChromaImg2ImgPipeline, folder))
-    # theirs adds its mask of ones and zeros to the scores (huggingface/diffusers, issue 12116)
-    masked = pipe._prepare_attention_mask
-    monkeypatch.setattr(pipe, "_prepare_attention_mask", lambda **given: masked(**given).bool())
+    mask_as_its_makers_do(pipe, monkeypatch)
     ours.assert_is(
         call(
             pipe,
@@ -246,3 +255,27 @@ def test_qwen_image(tmp_path: Path, negative: str) -> None:
             width=64,
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "scale"),
+    [
+        (make_tiny_chroma, ChromaImg2ImgPipeline, "guidance_scale"),
+        (make_tiny_z_image, ZImageImg2ImgPipeline, "guidance_scale"),
+        (make_tiny_qwen_image, QwenImageImg2ImgPipeline, "true_cfg_scale"),
+    ],
+    ids=["chroma", "z-image", "qwen-image"],
+)
+def test_a_run_from_pure_noise_stands_at_the_levels_of_their_own_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Any, kind: Any, scale: str
+) -> None:
+    folder = make(tmp_path / "flow")
+    # guidance is off in both: 1 here and with Chroma and Qwen-Image, 0 with Z-Image
+    ours = Rendered(folder, guidance_scale=1.0, strength=1.0)
+    pipe = opened(kind, folder)
+    own = pipe.scheduler
+    takes_latents(pipe).scheduler = own
+    if kind is ChromaImg2ImgPipeline:
+        mask_as_its_makers_do(pipe, monkeypatch)
+    off = 0.0 if kind is ZImageImg2ImgPipeline else 1.0
+    ours.assert_is(call(pipe, ours, **{scale: off}, num_inference_steps=STEPS, height=48, width=64))

@@ -153,3 +153,21 @@ def test_flux_at_a_megapixel_starts_where_the_field_knows_it_to():
     config = saved(FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True))
     level = read_schedule(config, image_tokens=4096).level(0.5)
     assert level.sigma == pytest.approx(math.exp(1.15) / (math.exp(1.15) + 1), rel=1e-14)
+
+
+@pytest.mark.parametrize("steps", [2, 4, 50])
+def test_a_run_that_must_leave_from_a_terminal_level_has_diffusers_levels(steps: int):
+    theirs: Any = FlowMatchEulerDiscreteScheduler(shift=2.5, shift_terminal=0.02)
+    theirs.set_timesteps(sigmas=np.linspace(1, 1 / steps, steps))
+    ours = ladder(read_schedule(saved(theirs)), 1.0, steps, "model")
+    sigmas = theirs.sigmas[:-1].double().numpy()
+    # float32 of theirs, of differences from 1
+    assert [level.sigma for level in ours] == pytest.approx(sigmas, abs=3e-7)
+
+
+def test_a_config_without_sizes_means_those_of_the_flux_pipeline():
+    config = {"_class_name": "FlowMatchEulerDiscreteScheduler", "use_dynamic_shifting": True}
+    pipeline: Any = pipeline_flux
+    ours = read_schedule(config, image_tokens=1000)
+    assert isinstance(ours, FlowSchedule)
+    assert ours.shift == pytest.approx(math.exp(pipeline.calculate_shift(1000)), rel=1e-14)

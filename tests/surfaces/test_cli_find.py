@@ -223,6 +223,45 @@ def test_a_variation_of_a_variation_is_noticed(run: Run, near_miss: Path, tiny: 
     assert "[variation-of-variation]" in done.err
 
 
+def test_python_refines_to_the_same_bytes(run: Run, near_miss: Path, tiny: Path) -> None:
+    """By a turn and from the picture itself; of the file, and of the result that was never saved."""
+    unsaved = underpaint.render(
+        "source.png", "oil", model=tiny, steps=3, strength=0.8, seed=5, guidance_scale=2
+    )
+    run("refine", near_miss, "-m", tiny, "--seed", "40", "--count", "2", "-o", "turned.png")
+    turned = [Path(f"turned-{i}.png").read_bytes() for i in (1, 2)]
+    for near in (near_miss, str(near_miss), unsaved):
+        made = underpaint.refine(near, seed=40, count=2, model=tiny)
+        assert [one.encode(".png") for one in made.results] == turned
+        assert made.notices == ()
+    words = ("-s", "0.3", "--seed", "9", "--prompt", "ink", "--count", "1", "-m", tiny)
+    run("refine", near_miss, *words, "-o", "onward.png")
+    asked: dict[str, Any] = {"strength": 0.3, "seed": 9, "prompt": "ink", "count": 1, "model": tiny}
+    (made,) = underpaint.refine(near_miss, **asked).results
+    assert made.encode(".png") == Path("onward.png").read_bytes()
+    (again,) = underpaint.refine(unsaved, **asked).results
+    assert again.image.tobytes() == made.image.tobytes()  # its recipe names no file
+
+
+def test_python_says_what_it_cannot_refine_and_notices_what_the_command_does(
+    near_miss: Path, tiny: Path, scene: Path
+) -> None:
+    with pytest.raises(underpaint.RecipeError, match="carries no underpaint recipe"):
+        underpaint.refine(scene, model=tiny)
+    with pytest.raises(underpaint.RequestError, match=r"which is not shipped; .* model= in Python"):
+        underpaint.refine(near_miss)
+    with pytest.raises(underpaint.RequestError, match="choose one"):
+        underpaint.refine(near_miss, variation=0.2, strength=0.3, model=tiny)
+    first = underpaint.refine(near_miss, count=1, model=tiny).results[0]
+    (notice,) = underpaint.refine(first, count=1, model=tiny).notices
+    assert notice.code == "variation-of-variation"
+    Path("source.png").unlink()
+    with pytest.raises(underpaint.PictureError, match="source= in Python"):
+        underpaint.refine(near_miss, model=tiny)
+    elsewhere = soft_picture(64, 48)
+    assert len(underpaint.refine(near_miss, source=elsewhere, count=1, model=tiny).results) == 1
+
+
 @pytest.mark.slow
 def test_a_process_finds_and_refines_with_the_shipped_model(folder: Path, scene: Path) -> None:
     done = process(

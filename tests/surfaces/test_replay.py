@@ -11,7 +11,7 @@ from PIL import Image
 from tests.surfaces.conftest import Outcome, Run, process
 from tests.tiny_checkpoint import make_tiny_checkpoint
 from underpaint import Engine, PictureError, Recipe, Request
-from underpaint.cli.replay import find_source
+from underpaint.origins import find_source
 from underpaint.pixels import encode, read_metadata
 
 

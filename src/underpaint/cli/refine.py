@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,14 +10,11 @@ from underpaint import pixels
 from underpaint.cli.destinations import Destination, destinations
 from underpaint.cli.options import JsonFlag, QuietFlag
 from underpaint.cli.painting import painted
-from underpaint.cli.replay import find_source, known_model, recipe_of
 from underpaint.cli.reporting import facts_of, progress, show_json, show_line, show_notices
-from underpaint.errors import Notice, OutputError, RequestError
-from underpaint.models import catalog
-from underpaint.planning import PRECISIONS, Precision, needs_spectrum, resolve
-from underpaint.recipe import Recipe
-from underpaint.refining import VARIATION, continued, turned, turned_notices
-from underpaint.request import Request
+from underpaint.errors import Notice, OutputError
+from underpaint.planning import Precision, needs_spectrum, resolve
+from underpaint.refining.neighbours import VARIATION
+from underpaint.refining.planning import COUNT, plan_refinement
 from underpaint.results import Finished
 
 
@@ -39,7 +35,7 @@ def command(
             "--strength", "-s", help="Start from RESULT itself instead; 0.2 to 0.4 keeps it."
         ),
     ] = None,
-    count: Annotated[int, typer.Option("--count", help="How many pictures.")] = 4,
+    count: Annotated[int, typer.Option("--count", help="How many pictures.")] = COUNT,
     seed: Annotated[
         int | None,
         typer.Option("--seed", help="Names the other noise; counted up. Default: a random one."),
@@ -77,16 +73,11 @@ def command(
     Words, sampler, guidance and size are kept. Turning the noise decides the whole a little anew;
     starting from RESULT itself keeps its composition and decides the detail anew.
     """
-    recipe, _ = recipe_of(file)
-    request, notices = _wanted(
-        recipe, file, variation=variation, strength=strength, count=count, seed=seed,
-        prompt=prompt, source=source,
+    planned = plan_refinement(
+        file, variation=variation, strength=strength, count=count, seed=seed, prompt=prompt,
+        source=source, model=model, precision=precision,
     )  # fmt: skip
-    checkpoint = catalog.find(
-        model if model is not None else known_model(recipe),
-        prediction=request.prediction,
-        distilled=request.distilled,
-    )
+    request, checkpoint, notices = planned.request, planned.checkpoint, planned.notices
     if not needs_spectrum(request):  # else it is planned once the source is encoded
         plan = resolve(request, checkpoint, request.source.size).plan
         notices = (*notices, *request.source.notices, *plan.notices)
@@ -100,15 +91,9 @@ def command(
         show_notices(notices)
     with progress(quiet=quiet) as meter:
         meter.begin("loading the model", 0)
-        from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
+        from underpaint.rendering import engine_for  # noqa: PLC0415  torch, only once all is checked
 
-        numbers = precision or _known_precision(recipe)
-        engine = Engine(
-            checkpoint.place,
-            precision=numbers,
-            prediction=request.prediction,
-            distilled=request.distilled,
-        )
+        engine = engine_for(request, checkpoint.place, precision=planned.precision)
         begun = time.perf_counter()
         for place, event in zip(places, painted(engine, request, meter), strict=True):
             _write(event, place, overwrite=overwrite)
@@ -117,44 +102,6 @@ def command(
                 show_json(_facts(file, event, place, notices, seconds))
             elif not quiet:
                 show_line(_sentence(event, place, seconds))
-
-
-def _wanted(
-    recipe: Recipe,
-    file: str,
-    *,
-    variation: float | None,
-    strength: float | None,
-    count: int,
-    seed: int | None,
-    prompt: str | None,
-    source: str | None,
-) -> tuple[Request, tuple[Notice, ...]]:
-    if strength is not None:
-        if variation is not None:
-            raise RequestError(
-                "--variation renders the source again and --strength starts from the result; "
-                "choose one"
-            )
-        picture = pixels.read(file)
-        request = continued(
-            recipe, picture, strength=strength, seed=seed, count=count, prompt=prompt
-        )
-        return request, ()
-    share = VARIATION if variation is None else variation
-    if share == 0:
-        raise RequestError("variation must lie above 0 to make another picture, got 0")
-    found = source if source is not None else find_source(recipe, Path(file).parent)
-    picture = pixels.read(found)
-    request = turned(recipe, picture, variation=share, seed=seed, count=count, prompt=prompt)
-    return request, turned_notices(recipe)
-
-
-def _known_precision(recipe: Recipe) -> Precision:
-    for one in PRECISIONS:
-        if one == recipe.build.precision:
-            return one
-    return "auto"
 
 
 def _write(event: Finished, place: Destination, *, overwrite: bool) -> None:

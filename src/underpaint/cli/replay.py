@@ -1,8 +1,6 @@
 """``underpaint replay``."""
 
-import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +13,9 @@ from underpaint.cli import OUR_FAULT
 from underpaint.cli.options import JsonFlag, QuietFlag
 from underpaint.cli.painting import painted
 from underpaint.cli.reporting import progress, show_json, show_line, show_notices
-from underpaint.errors import Notice, PictureError, RecipeError, RequestError
-from underpaint.models import catalog
-from underpaint.models.hub import is_hub_name
+from underpaint.errors import Notice, RequestError
+from underpaint.models.catalog import Checkpoint
+from underpaint.origins import find_model, find_source, recipe_of
 from underpaint.pixels.sniffing import HEAD_BYTES, Kind, sniff
 from underpaint.recipe import Build, Recipe
 from underpaint.results import Result
@@ -28,24 +26,6 @@ SUFFIXES: Mapping[Kind, str] = {
     "WebP": ".webp",
     "AVIF": ".avif",
 }
-MOST_NEIGHBOURS = 2000  # files of the folder that are looked at for a renamed source
-PICTURE_ENDINGS = frozenset(
-    [
-        ".png",
-        ".apng",
-        ".jpg",
-        ".jpeg",
-        ".mpo",
-        ".webp",
-        ".avif",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".heic",
-        ".heif",
-    ]
-)
 
 
 def command(
@@ -76,18 +56,14 @@ def command(
     The source is looked for beside FILE, by its name and by its SHA-256. Without --output nothing
     is written. Ends with 1 where the bytes differ on the same build.
     """
-    recipe, original = recipe_of(file)
+    recipe, original = recipe_of(file), Path(file).read_bytes()
     own_suffix = SUFFIXES[sniff(original[:HEAD_BYTES])]
     suffix = own_suffix if output is None else pixels.suffix_of(output)
     if output is not None:
         pixels.check_destination(output, overwrite=overwrite)
     found = source if source is not None else find_source(recipe, Path(file).parent)
     picture = pixels.read(found)
-    checkpoint = catalog.find(
-        model if model is not None else known_model(recipe),
-        prediction=recipe.request.prediction,
-        distilled=recipe.request.distilled,
-    )
+    checkpoint = find_model(recipe, model)
     same_source, same_model = _is_source(recipe, picture), checkpoint.sha256 == recipe.model.sha256
     notices: list[Notice] = []
     if not same_source:
@@ -125,78 +101,6 @@ def command(
     return OUR_FAULT if not same and not others else 0
 
 
-def recipe_of(file: str) -> tuple[Recipe, bytes]:
-    """What the picture carries, and its bytes.
-
-    Raises:
-        RecipeError: it carries nothing of ours.
-    """
-    packet, _ = pixels.read_metadata(file)
-    recipe = Recipe.from_xmp(packet) if packet else None
-    if recipe is None:
-        raise RecipeError(
-            f"{file!r} carries no underpaint recipe, so it cannot be rendered again; "
-            "inspect shows what else it carries"
-        )
-    return recipe, Path(file).read_bytes()
-
-
-def find_source(recipe: Recipe, folder: Path) -> Path:
-    """The source in ``folder``: the file of its name or of its hash, else the one of its name.
-
-    What cannot be opened is passed over.
-
-    Raises:
-        PictureError: there is none.
-    """
-    named = folder / recipe.source.name if recipe.source.name else None
-    if named is not None and named.name != recipe.source.name:
-        named = None  # a name that leads elsewhere: the recipe is someone else's writing
-    candidates = [named] if named is not None and os.path.isfile(named) else []  # noqa: PTH113  Path's can raise
-    for one in (*candidates, *_neighbours(folder)):
-        if _sha256(one) == recipe.source.sha256:
-            return one
-    if candidates:
-        return candidates[0]
-    raise PictureError(
-        f"the source {recipe.source.name or ''!r} is not beside the picture, under that name or "
-        "another; name it with --source"
-    )
-
-
-def _neighbours(folder: Path) -> Iterator[Path]:
-    try:
-        everything = sorted(folder.iterdir())
-    except OSError:
-        return
-    pictures = (one for one in everything if one.suffix.lower() in PICTURE_ENDINGS)
-    for one, _ in zip(pictures, range(MOST_NEIGHBOURS), strict=False):
-        if os.path.isfile(one):  # noqa: PTH113  Path's can raise
-            yield one
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-
-
-def known_model(recipe: Recipe) -> str:
-    """The shipped model that made it.
-
-    Raises:
-        RequestError: it was another.
-    """
-    if recipe.model.name not in catalog.SHIPPED and not is_hub_name(recipe.model.name):
-        raise RequestError(
-            f"the picture was made with the model {recipe.model.name!r}, which is not shipped; "
-            "name its folder with --model"
-        )
-    return recipe.model.name
-
-
 def _is_source(recipe: Recipe, picture: pixels.Picture) -> bool:
     """Whether it was made from that file, or from those pixels where it was made in Python."""
     if picture.sha256 == recipe.source.sha256:
@@ -212,7 +116,7 @@ def _with_model_of(recipe: Recipe, made: Recipe) -> Recipe:
 def _render_again(
     recipe: Recipe,
     picture: pixels.Picture,
-    checkpoint: catalog.Checkpoint,
+    checkpoint: Checkpoint,
     *,
     refiner: str | None,
     quiet: bool,

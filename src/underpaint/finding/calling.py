@@ -3,14 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from underpaint import pixels
-from underpaint.engine import Engine
 from underpaint.errors import RequestError
 from underpaint.finding.running import Found
 from underpaint.finding.running import find as searched
 from underpaint.finding.wanted import kept_by
+from underpaint.rendering import engine_for
 from underpaint.request import Request
 
 
@@ -50,15 +49,8 @@ def find(
         raise RequestError("find needs either keep, a share of structure, or like, an example")
     wanted = kept_by(like, like_source) if like is not None else keep
     assert wanted is not None  # noqa: S101  as was just made sure
-    told = dict[str, Any](shared or {})
-    engine = Engine(
-        model,
-        device=device,
-        precision=precision,
-        prediction=told.get("prediction"),
-        distilled=told.get("distilled"),
-    )
     request = Request(source=source, prompt=prompt, steps=steps, seed=seed, **dict(shared or {}))
+    engine = engine_for(request, model, device=device, precision=precision)
     *_, last = searched(request, wanted, engine)
     assert isinstance(last, Found)  # noqa: S101  a search that raises nothing ends so
     return last

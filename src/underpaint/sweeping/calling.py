@@ -3,10 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from underpaint import pixels
-from underpaint.engine import Engine
+from underpaint.rendering import engine_for
 from underpaint.request import Request, SamplerName
 from underpaint.sweeping.axes import read_axis
 from underpaint.sweeping.planning import DEFAULT_STRENGTHS, plan_sweep
@@ -68,17 +67,11 @@ def sweep(
     extra = dict(shared or {})
     if "sampler" in axes:  # what is shared may depend on it
         extra["sampler"] = axes["sampler"].values[0]
-    told = dict[str, Any](shared or {})
-    engine = Engine(
-        model,
-        device=device,
-        precision=precision,
-        prediction=told.get("prediction"),
-        distilled=told.get("distilled"),
-    )
+    request = Request(source=None, prompt=first, **extra)
+    engine = engine_for(request, model, device=device, precision=precision)
     picture = pixels.read(source)
     planned = plan_sweep(
-        Request(source=None, prompt=first, **extra),
+        request,
         axes,
         picture=picture,
         checkpoint=engine.checkpoint,

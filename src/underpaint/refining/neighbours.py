@@ -1,4 +1,4 @@
-"""Pictures close to one that nearly works: requests made from its recipe; no torch.
+"""The requests around a picture that nearly works, made from its recipe; no torch.
 
 Two ways. ``turned`` renders the same source again and turns its noise a little, so that the whole is
 decided anew in the same manner. ``continued`` starts from the result itself at a low strength, so that

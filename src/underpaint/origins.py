@@ -1,0 +1,110 @@
+"""What a result was made from, by the recipe that it carries: its source and its model; no torch."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from underpaint import pixels
+from underpaint.errors import PictureError, RecipeError, RequestError
+from underpaint.models import catalog
+from underpaint.models.hub import is_hub_name
+from underpaint.recipe import Recipe
+
+MOST_NEIGHBOURS = 2000  # files of the folder that are looked at for a renamed source
+PICTURE_ENDINGS = frozenset(
+    [
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".mpo",
+        ".webp",
+        ".avif",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".heic",
+        ".heif",
+    ]
+)
+
+
+def recipe_of(file: str | os.PathLike[str]) -> Recipe:
+    """What the picture carries.
+
+    Raises:
+        PictureError: the file cannot be read.
+        RecipeError: it carries nothing of ours.
+    """
+    packet, _ = pixels.read_metadata(file)
+    recipe = Recipe.from_xmp(packet) if packet else None
+    if recipe is None:
+        raise RecipeError(
+            f"{os.fspath(file)!r} carries no underpaint recipe, so it cannot be rendered again; "
+            "inspect shows what else it carries"
+        )
+    return recipe
+
+
+def find_source(recipe: Recipe, folder: Path) -> Path:
+    """The source in ``folder``: the file of its name or of its hash, else the one of its name.
+
+    What cannot be opened is passed over.
+
+    Raises:
+        PictureError: there is none.
+    """
+    named = folder / recipe.source.name if recipe.source.name else None
+    if named is not None and named.name != recipe.source.name:
+        named = None  # a name that leads elsewhere: the recipe is someone else's writing
+    candidates = [named] if named is not None and os.path.isfile(named) else []  # noqa: PTH113  Path's can raise
+    for one in (*candidates, *_neighbours(folder)):
+        if _sha256(one) == recipe.source.sha256:
+            return one
+    if candidates:
+        return candidates[0]
+    raise PictureError(
+        f"the source {recipe.source.name or ''!r} is not beside the picture, under that name or "
+        "another; name it with --source, or source= in Python"
+    )
+
+
+def find_model(recipe: Recipe, named: str | Path | None = None) -> catalog.Checkpoint:
+    """The model that made it, or the one ``named`` instead, read as the recipe tells.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be read.
+        RequestError: none is named, and it was made by one that is neither shipped nor on the hub.
+    """
+    name = recipe.model.name
+    if named is None and name not in catalog.SHIPPED and not is_hub_name(name):
+        raise RequestError(
+            f"the picture was made with the model {name!r}, which is not shipped; "
+            "name its folder with --model, or model= in Python"
+        )
+    return catalog.find(
+        name if named is None else named,
+        prediction=recipe.request.prediction,
+        distilled=recipe.request.distilled,
+    )
+
+
+def _neighbours(folder: Path) -> Iterator[Path]:
+    try:
+        everything = sorted(folder.iterdir())
+    except OSError:
+        return
+    pictures = (one for one in everything if one.suffix.lower() in PICTURE_ENDINGS)
+    for one, _ in zip(pictures, range(MOST_NEIGHBOURS), strict=False):
+        if os.path.isfile(one):  # noqa: PTH113  Path's can raise
+            yield one
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

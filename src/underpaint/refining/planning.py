@@ -1,0 +1,86 @@
+"""A refinement before anything runs: which request, on which model, in which numbers; no torch."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from underpaint import pixels
+from underpaint.errors import Notice, RequestError
+from underpaint.models.catalog import Checkpoint
+from underpaint.origins import find_model, find_source, recipe_of
+from underpaint.planning import PRECISIONS
+from underpaint.recipe import Recipe
+from underpaint.refining.neighbours import VARIATION, continued, turned, turned_notices
+from underpaint.request import Request
+from underpaint.results import Result
+
+COUNT = 4  # enough to choose from at a glance
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refinement:
+    """What will be rendered around a near-miss.
+
+    Attributes:
+        request: Its source is read and its seeds are drawn.
+        checkpoint: The model that made the near-miss, or the one that was named instead.
+        precision: The numbers to compute in.
+        notices: What to know before.
+    """
+
+    request: Request
+    checkpoint: Checkpoint
+    precision: str
+    notices: tuple[Notice, ...]
+
+
+def plan_refinement(
+    near: str | os.PathLike[str] | Result,
+    *,
+    variation: float | None = None,
+    strength: float | None = None,
+    count: int = COUNT,
+    seed: int | None = None,
+    prompt: str | None = None,
+    source: pixels.Source | pixels.Picture | None = None,
+    model: str | Path | None = None,
+    precision: str | None = None,
+) -> Refinement:
+    """What ``refine`` will render; ``refining.calling.refine`` tells what each argument means.
+
+    Raises:
+        InputError: something cannot be used; the message says what can.
+    """
+    recipe = near.recipe if isinstance(near, Result) else recipe_of(near)
+    notices: tuple[Notice, ...] = ()
+    if strength is not None:
+        if variation is not None:
+            raise RequestError(
+                "variation renders the source again and strength starts from the result; choose one"
+            )
+        result = pixels.read(near.image if isinstance(near, Result) else near)
+        request = continued(
+            recipe, result, strength=strength, seed=seed, count=count, prompt=prompt
+        )
+    else:
+        share = VARIATION if variation is None else variation
+        if share == 0:
+            raise RequestError("variation must lie above 0 to make another picture, got 0")
+        before = pixels.read(_source_of(near, recipe) if source is None else source)
+        request = turned(recipe, before, variation=share, seed=seed, count=count, prompt=prompt)
+        notices = turned_notices(recipe)
+    checkpoint = find_model(recipe, model)
+    return Refinement(request, checkpoint, precision or _known_precision(recipe), notices)
+
+
+def _source_of(
+    near: str | os.PathLike[str] | Result, recipe: Recipe
+) -> pixels.Source | pixels.Picture:
+    """What it was made from: a result remembers, a file has it beside itself."""
+    if isinstance(near, Result):
+        return recipe.request.source
+    return find_source(recipe, Path(near).parent)
+
+
+def _known_precision(recipe: Recipe) -> str:
+    return recipe.build.precision if recipe.build.precision in PRECISIONS else "auto"
