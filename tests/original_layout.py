@@ -1,4 +1,4 @@
-"""Tiny checkpoints as one file in the layouts of CompVis' and Stability's repositories.
+"""Checkpoints as one file in the layouts of CompVis', Stability's and Black Forest Labs' repositories.
 
 The inverse of the published key names: what a folder in the diffusers layout would have been before
 somebody converted it.
@@ -90,10 +90,20 @@ def _vae_entry(name: str, value: Tensor, blocks: int) -> tuple[str, Tensor]:
 
 
 def clip(weights: Weights) -> Weights:
-    """As SD 1 holds CLIP: transformers' own names, from before they were flattened."""
+    """As SD 1, SD 3 and FLUX.1 hold CLIP: transformers' own names, from before they were flattened."""
     return {
-        f"transformer.text_model.{name.removeprefix('text_model.')}": value
+        f"transformer.{'' if name.startswith('text_projection') else 'text_model.'}"
+        f"{name.removeprefix('text_model.')}": value
         for name, value in weights.items()
+    }
+
+
+def t5(weights: Weights) -> Weights:
+    """As ComfyUI holds T5; its table of words has one name."""
+    return {
+        f"transformer.{name}": value
+        for name, value in weights.items()
+        if name != "encoder.embed_tokens.weight"
     }
 
 
@@ -126,6 +136,134 @@ def open_clip(weights: Weights) -> Weights:
     return out
 
 
+EMBEDDERS = {
+    "time_text_embed.timestep_embedder.linear_1": ("t_embedder.mlp.0", "time_in.in_layer"),
+    "time_text_embed.timestep_embedder.linear_2": ("t_embedder.mlp.2", "time_in.out_layer"),
+    "time_text_embed.text_embedder.linear_1": ("y_embedder.mlp.0", "vector_in.in_layer"),
+    "time_text_embed.text_embedder.linear_2": ("y_embedder.mlp.2", "vector_in.out_layer"),
+    "time_text_embed.guidance_embedder.linear_1": ("", "guidance_in.in_layer"),
+    "time_text_embed.guidance_embedder.linear_2": ("", "guidance_in.out_layer"),
+    "context_embedder": ("context_embedder", "txt_in"),
+    "x_embedder": ("", "img_in"),
+    "pos_embed.proj": ("x_embedder.proj", ""),
+    "proj_out": ("final_layer.linear", "final_layer.linear"),
+    "norm_out.linear": ("final_layer.adaLN_modulation.1", "final_layer.adaLN_modulation.1"),
+}
+SD3_BLOCK = {
+    "norm1.linear": "x_block.adaLN_modulation.1", "attn.to_out.0": "x_block.attn.proj",
+    "attn.norm_q": "x_block.attn.ln_q", "attn.norm_k": "x_block.attn.ln_k",
+    "attn2.to_out.0": "x_block.attn2.proj", "attn2.norm_q": "x_block.attn2.ln_q",
+    "attn2.norm_k": "x_block.attn2.ln_k", "ff.net.0.proj": "x_block.mlp.fc1",
+    "ff.net.2": "x_block.mlp.fc2", "norm1_context.linear": "context_block.adaLN_modulation.1",
+    "attn.to_add_out": "context_block.attn.proj", "attn.norm_added_q": "context_block.attn.ln_q",
+    "attn.norm_added_k": "context_block.attn.ln_k", "ff_context.net.0.proj": "context_block.mlp.fc1",
+    "ff_context.net.2": "context_block.mlp.fc2",
+}  # fmt: skip
+SD3_FUSED = {
+    "x_block.attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+    "x_block.attn2.qkv": ("attn2.to_q", "attn2.to_k", "attn2.to_v"),
+    "context_block.attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+}
+FLUX_DOUBLE = {
+    "norm1.linear": "img_mod.lin", "norm1_context.linear": "txt_mod.lin",
+    "attn.norm_q": "img_attn.norm.query_norm", "attn.norm_k": "img_attn.norm.key_norm",
+    "attn.norm_added_q": "txt_attn.norm.query_norm", "attn.norm_added_k": "txt_attn.norm.key_norm",
+    "attn.to_out.0": "img_attn.proj", "attn.to_add_out": "txt_attn.proj",
+    "ff.net.0.proj": "img_mlp.0", "ff.net.2": "img_mlp.2",
+    "ff_context.net.0.proj": "txt_mlp.0", "ff_context.net.2": "txt_mlp.2",
+}  # fmt: skip
+FLUX_DOUBLE_FUSED = {
+    "img_attn.qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
+    "txt_attn.qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
+}
+FLUX_SINGLE = {
+    "norm.linear": "modulation.lin", "proj_out": "linear2",
+    "attn.norm_q": "norm.query_norm", "attn.norm_k": "norm.key_norm",
+}  # fmt: skip
+FLUX_SINGLE_FUSED = {"linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")}
+
+
+def sd3(weights: Weights) -> Weights:
+    """As Stability holds SD 3: the words' last modulation is turned round, like the output's."""
+    last = max(
+        int(name.split(".")[1]) for name in weights if name.startswith("transformer_blocks.")
+    )
+    turned = (f"transformer_blocks.{last}.norm1_context.linear.", "norm_out.linear.")
+    plain = {name: _turned(value, name, turned) for name, value in weights.items()}
+    out = {"pos_embed": plain.pop("pos_embed.pos_embed"), **_embedders(plain, 0)}
+    return out | _blocks(plain, "transformer_blocks", "joint_blocks", SD3_BLOCK, SD3_FUSED)
+
+
+def flux(weights: Weights) -> Weights:
+    """As Black Forest Labs holds FLUX.1."""
+    plain = {name: _turned(value, name, ("norm_out.linear.",)) for name, value in weights.items()}
+    out = _embedders(plain, 1)
+    out |= _blocks(plain, "transformer_blocks", "double_blocks", FLUX_DOUBLE, FLUX_DOUBLE_FUSED)
+    out |= _blocks(
+        plain, "single_transformer_blocks", "single_blocks", FLUX_SINGLE, FLUX_SINGLE_FUSED
+    )
+    return {
+        re.sub(r"(query_norm|key_norm)\.weight$", r"\1.scale", name): w for name, w in out.items()
+    }
+
+
+def _turned(value: Tensor, name: str, which: tuple[str, ...]) -> Tensor:
+    return torch.cat(value.chunk(2)[::-1]) if name.startswith(which) else value
+
+
+def _embedders(weights: Weights, column: int) -> Weights:
+    return {
+        f"{EMBEDDERS[stem][column]}.{end}": value
+        for name, value in weights.items()
+        for stem, _, end in [name.rpartition(".")]
+        if stem in EMBEDDERS
+    }
+
+
+def _blocks(
+    weights: Weights,
+    ours: str,
+    theirs: str,
+    names: dict[str, str],
+    fused: dict[str, tuple[str, ...]],
+) -> Weights:
+    out: Weights = {}
+    for name, value in weights.items():
+        found = re.match(rf"{ours}\.(\d+)\.(.*)\.(weight|bias)$", name)
+        if found and found[2] in names:
+            out[f"{theirs}.{found[1]}.{names[found[2]]}.{found[3]}"] = value
+    for number in {name.split(".")[1] for name in weights if name.startswith(f"{ours}.")}:
+        for whole, parts in fused.items():
+            for end in ("weight", "bias"):
+                pieces = [weights.get(f"{ours}.{number}.{part}.{end}") for part in parts]
+                if pieces[0] is not None:
+                    out[f"{theirs}.{number}.{whole}.{end}"] = torch.cat(pieces)
+    return out
+
+
+def original(role: str, weights: Weights, *, layers: int, blocks: int, opened: bool) -> Weights:
+    """The weights of a role under their original names.
+
+    Args:
+        role: Which part it is.
+        weights: Under diffusers' and transformers' names.
+        layers: Resnets a block of the UNet.
+        blocks: Blocks of the autoencoder.
+        opened: Whether a text encoder is in OpenCLIP's layout.
+    """
+    match role:
+        case "unet":
+            return unet(weights, layers)
+        case "vae":
+            return vae(weights, blocks)
+        case "transformer":
+            return (sd3 if "pos_embed.pos_embed" in weights else flux)(weights)
+        case _ if "shared.weight" in weights:
+            return t5(weights)
+        case _:
+            return open_clip(weights) if opened else clip(weights)
+
+
 def write_single_file(path: Path, folder: Path, parts: dict[str, str], **extra: Any) -> Path:
     """The diffusers folder ``folder`` as one file; ``parts`` tells each role's prefix.
 
@@ -138,13 +276,7 @@ def write_single_file(path: Path, folder: Path, parts: dict[str, str], **extra: 
     everything: Weights = {}
     for role, prefix in parts.items():
         weights = weights_of(folder / role)
-        match role:
-            case "unet":
-                made = unet(weights, 1)
-            case "vae":
-                made = vae(weights, 3)
-            case _:
-                made = open_clip(weights) if role in extra.get("open", ()) else clip(weights)
+        made = original(role, weights, layers=1, blocks=3, opened=role in extra.get("open", ()))
         everything |= {prefix + name: value for name, value in made.items()}
     dtype = extra.get("dtype")
     everything = {

@@ -177,8 +177,10 @@ def make_tiny_lcm(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def make_tiny_sd3(folder: Path, *, long_reader: bool = True, seed: int = 0) -> Path:
-    """SD3, with T5 or without."""
+def make_tiny_sd3(
+    folder: Path, *, long_reader: bool = True, dual: bool = False, seed: int = 0
+) -> Path:
+    """SD3, with T5 or without; ``dual`` with a second attention as in 3.5 medium."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         SD3Transformer2DModel(
@@ -194,6 +196,7 @@ def make_tiny_sd3(folder: Path, *, long_reader: bool = True, seed: int = 0) -> P
             pooled_projection_dim=80,
             pos_embed_max_size=24,
             qk_norm="rms_norm",
+            dual_attention_layers=(0,) if dual else (),
         ).save_pretrained(folder / "transformer")
         vae(16, scaling_factor=1.5305, shift_factor=0.0609).save_pretrained(folder / "vae")
         clip(32).save_pretrained(folder / "text_encoder")

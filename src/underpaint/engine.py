@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
@@ -78,6 +78,7 @@ class Engine:
         precision: str = "auto",
         prediction: Told | None = None,
         distilled: Distilled | None = None,
+        places: Mapping[str, Path] | None = None,
         rows_per_call: int | None = None,
         threads: int | None = None,
         after: Callable[[Result], Result] = lambda result: result,
@@ -90,6 +91,7 @@ class Engine:
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
             prediction: What its network predicts, ``eps`` or ``v``, where its file cannot tell.
             distilled: How it was distilled, where its file cannot tell.
+            places: Parts of the model that lie elsewhere, such as ``{"vae": Path("ae.safetensors")}``.
             rows_per_call: Pictures that share a network call; the device's default for None.
             threads: The CPU's, for this process; torch's choice for None. Another number of threads
                 adds in another order, so bytes depend on it.
@@ -100,7 +102,9 @@ class Engine:
             ModelError: there is no such model.
             RequestError: there is no such device or precision, or fewer than one row.
         """
-        self.checkpoint = catalog.find(model, prediction=prediction, distilled=distilled)
+        self.checkpoint = catalog.find(
+            model, prediction=prediction, distilled=distilled, places=places
+        )
         self.device = find_device(device)
         self.dtype = find_dtype(precision, self.device)
         if rows_per_call is None:

@@ -1,15 +1,16 @@
 """What a checkpoint is, read from its JSON alone: no torch, no weights, no code of its own.
 
-A checkpoint is a folder in the diffusers layout, of one of the families.
+A checkpoint is a folder in the diffusers layout or a single file, of one of the families; some of its
+parts may lie elsewhere.
 """
 
 import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -22,6 +23,7 @@ from underpaint.models.families import Family, classes_of, family_of
 from underpaint.models.headers import PICKLE_ENDINGS, read_header
 from underpaint.models.hub import HubPlace, fetch_weights, is_hub_name, names
 from underpaint.models.hub import find as find_on_hub
+from underpaint.models.parts import Part, Places, SingleFile, check_places, part_of
 from underpaint.models.recognition import recognise
 from underpaint.plan import STEPS_OVER_ALL
 from underpaint.request import SAMPLER_NAMES, Distilled, SamplerName, Told
@@ -32,6 +34,7 @@ CONFIGS = Path(__file__).parent / "configs"
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
 LCM_SCALE = 8.5  # what Luo et al. 2023 feed a network that takes the guidance scale as an input
+SLOW_BYTES = 64 * 1024 * 1024  # takes a tenth of a second to hash
 CONFIG_LIMIT_BYTES = 4 * 1024 * 1024  # real configs are a few kilobytes, vocabularies one or two MB
 
 
@@ -60,19 +63,6 @@ class Defaults:
     longest_chunks: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SingleFile:
-    """A checkpoint in one file.
-
-    Attributes:
-        path: The file.
-        parts: The prefix of each part's key names.
-    """
-
-    path: Path
-    parts: Mapping[str, str]
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """A model on disk, and what its JSON says.
@@ -92,6 +82,7 @@ class Checkpoint:
         notices: What was assumed about it.
         file: The single file that holds its weights, where it is one.
         hub: Where it came from, where that is a hub; its weights may still have to be fetched.
+        places: Where parts lie that were given beside it: folders or single files, by role.
     """
 
     name: str
@@ -108,6 +99,7 @@ class Checkpoint:
     notices: tuple[Notice, ...] = ()
     file: SingleFile | None = None
     hub: HubPlace | None = None
+    places: Places = field(default_factory=dict[str, Path])
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -134,6 +126,10 @@ class Checkpoint:
         """What to open it by again: its folder or its file, in full."""
         return (self.folder if self.file is None else self.file.path).resolve()
 
+    def part(self, role: str) -> Part:
+        """Where the weights of that role lie, and its config."""
+        return part_of(role, self.folder, self.file, self.places)
+
     def fetch(self) -> None:
         """Makes sure that the weights are on this machine.
 
@@ -141,24 +137,48 @@ class Checkpoint:
             ModelError: they are on a hub and do not come.
         """
         if self.hub is not None:
-            fetch_weights(self.hub, [role for role in self.classes if "tokenizer" not in role])
+            own = self.classes.keys() - self.places.keys()
+            fetch_weights(self.hub, sorted(role for role in own if "tokenizer" not in role))
 
     @cached_property
     def sha256(self) -> str:
         """One hash over the files that decide pixels: the JSON, the scheduler and the loaded roles."""
         self.fetch()
-        own = (self.folder / name for name in ("model_index.json", "underpaint.json"))
-        parts = (self.folder / name for name in ("scheduler", *self.classes))
-        inside = (path for part in parts for path in part.iterdir())
         digest = hashlib.sha256()
-        for path in sorted(path for path in (*own, *inside) if path.is_file()):
-            with path.open("rb") as file:
-                inner = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{path.relative_to(self.folder).as_posix()}\0{inner}\n".encode())
+        for name, path in self._files():
+            digest.update(f"{name}\0{_sha256(path).hex()}\n".encode())
         if self.file is not None:
-            with self.file.path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(_sha256(self.file.path))
         return digest.hexdigest()
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """Every file that is hashed but the single one, under the name that it has in a folder."""
+        named = {name: self.folder / name for name in ("model_index.json", "underpaint.json")}
+        for role in ("scheduler", *self.classes):
+            place = self.places.get(role, self.folder / role)
+            inside = place.iterdir() if place.is_dir() else [place]
+            named |= {f"{role}/{path.name}": path for path in inside}
+        for name in sorted(named, key=lambda name: name.split("/")):
+            if named[name].is_file():
+                yield name, named[name]
+
+
+def _sha256(path: Path) -> bytes:
+    """The hash of a file; that of a large one is remembered while its size and time stay."""
+    facts = path.stat()
+    if facts.st_size < SLOW_BYTES:
+        return _hashed(path)
+    return _remembered(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _remembered(path: Path, _size: int, _time: int) -> bytes:
+    return _hashed(path)
+
+
+def _hashed(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def folder_of(model: str | Path) -> Path:
@@ -168,14 +188,20 @@ def folder_of(model: str | Path) -> Path:
 
 
 def find(
-    model: str | Path | None, *, prediction: Told | None = None, distilled: Distilled | None = None
+    model: str | Path | None,
+    *,
+    prediction: Told | None = None,
+    distilled: Distilled | None = None,
+    places: Places | None = None,
 ) -> Checkpoint:
-    """The checkpoint of that name or folder; the shipped default for None.
+    """The checkpoint of that name, folder or file; the shipped default for None.
 
     Args:
-        model: A shipped name or a folder.
+        model: A shipped name, a folder, a single file, or a name on a hub.
         prediction: What its network predicts, where its scheduler says otherwise.
         distilled: How it was distilled, where it cannot tell or its name misleads.
+        places: Parts that lie elsewhere, such as ``{"vae": Path("ae.safetensors")}``: each a folder in
+            the diffusers layout or a single file; they take the place of the model's own.
 
     Raises:
         ModelError: there is no such model, its folder is incomplete or damaged, or it names classes
@@ -184,23 +210,23 @@ def find(
     asked = model or DEFAULT_MODEL
     if isinstance(asked, str) and is_hub_name(asked):
         place = find_on_hub(asked)
-        found = find(place.folder, prediction=prediction, distilled=distilled)
+        found = find(place.folder, prediction=prediction, distilled=distilled, places=places)
         way, notices = found.distilled, found.notices
         if distilled is None and way == "none":  # a snapshot is called by its commit
             way = named(place.repo)
             if way != "none":
-                found = find(place.folder, prediction=prediction, distilled=way)
+                found = find(place.folder, prediction=prediction, distilled=way, places=places)
                 notices = (*notices, assumed(place.repo, way))
         return replace(found, name=place.name, notices=notices, hub=place)
     folder = folder_of(asked)
     try:
         if folder.is_file():
-            return _read_file(folder, prediction, distilled)
+            return _read_file(folder, prediction, distilled, places or {})
         _check_folder(folder)
-        return _read(_name_of(asked, folder), folder, prediction, distilled)
+        return _read(_name_of(asked, folder), folder, prediction, distilled, places or {})
     except ModelError:
         raise
-    except (OSError, ValueError, TypeError, KeyError) as problem:
+    except (OSError, ValueError, TypeError, LookupError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise ModelError(
             f"the model {str(asked)[:200]!r} cannot be read ({reason}); its configuration is damaged"
@@ -211,21 +237,24 @@ def _name_of(asked: str | Path, folder: Path) -> str:
     return asked if isinstance(asked, str) and asked in SHIPPED else folder.resolve().name
 
 
-def _read_file(path: Path, prediction: Told | None, distilled: Distilled | None) -> Checkpoint:
+def _read_file(
+    path: Path, prediction: Told | None, distilled: Distilled | None, places: Places
+) -> Checkpoint:
     if path.suffix != ".safetensors":
         raise ModelError(_why_not_a_folder(path))
     found = recognise(read_header(path))
     told = prediction or found.prediction
-    made = _read(path.resolve().stem, CONFIGS / found.variant, told, distilled)
-    optional = made.family.optional
-    if needed := [role for role in found.missing if role not in optional]:
+    made = _read(path.resolve().stem, CONFIGS / found.variant, told, distilled, places)
+    held = {*found.parts, *places}
+    if needed := [role for role in found.missing if role not in {*held, *made.family.optional}]:
         raise ModelError(
-            f"{path.name} holds no {' and no '.join(needed)}; give the whole model, which holds one"
+            f"{path.name} holds no {' and no '.join(needed)}; give the whole model, or in Python "
+            f"places={{{needed[0]!r}: PATH, ...}} with a folder or a .safetensors file for each"
         )
     classes = {
         role: name
         for role, name in made.classes.items()
-        if role.replace("tokenizer", "text_encoder") in found.parts
+        if role.replace("tokenizer", "text_encoder") in held
     }
     scheduler = {**made.scheduler, **({"rescale_betas_zero_snr": True} if found.zero_snr else {})}
     notices = () if prediction else found.notices
@@ -243,32 +272,53 @@ def _read_file(path: Path, prediction: Told | None, distilled: Distilled | None)
 
 
 def _read(
-    name: str, folder: Path, prediction: Told | None, distilled: Distilled | None
+    name: str,
+    folder: Path,
+    prediction: Told | None,
+    distilled: Distilled | None,
+    places: Places,
 ) -> Checkpoint:
     index = read_json(folder / "model_index.json")
     family = family_of(index)
+    check_places(family, places)
+    vae = read_json(part_of("vae", folder, None, places).config / "config.json")
     core = read_json(folder / family.core / "config.json")
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     if prediction is not None:
         scheduler["prediction_type"] = {"eps": "epsilon", "v": "v_prediction"}[prediction]
     way, notices = (distilled, ()) if distilled else _distilled(name, core, scheduler)
-    cell_px = _cell_px(folder)
+    classes = classes_of(_with_places(index, vae, places), family)
+    if absent := [role for role in places if role not in classes]:
+        raise ModelError(
+            f"the model {name} has no {absent[0]} that another could take the place of"
+        )
+    cell_px = _cell_px(vae)
     checkpoint = Checkpoint(
         name=name,
         folder=folder,
         family=family,
-        classes=classes_of(index, family),
+        classes=classes,
         scheduler=scheduler,
         defaults=_defaults(folder, _of_family(family, core, cell_px, way)),
-        latents=_latents(folder),
+        latents=_latents(vae),
         cell_px=cell_px,
         multiple_px=cell_px * _cells(core),
         embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
         distilled=way,
         notices=notices,
+        places=places,
     )
     _ = checkpoint.schedule  # a scheduler that cannot be read is refused now
     return checkpoint
+
+
+def _with_places(
+    index: Mapping[str, Any], vae: Mapping[str, Any], places: Places
+) -> dict[str, Any]:
+    """The index as it would be, had the model been saved with the autoencoder that was given."""
+    given = places.get("vae")
+    told = {"vae": ["diffusers", vae.get("_class_name")]} if given and given.is_dir() else {}
+    return {**index, **told}
 
 
 def _distilled(
@@ -284,17 +334,15 @@ def _distilled(
     return way, () if way == "none" else (assumed(name, way),)
 
 
-def _latents(folder: Path) -> tuple[float, ...]:
-    vae = read_json(folder / "vae" / "config.json")
+def _latents(vae: Mapping[str, Any]) -> tuple[float, ...]:
     if vae.get("_class_name") == "AutoencoderKLQwenImage":
         return (int(vae["z_dim"]), *vae["latents_std"], *vae["latents_mean"])
     scale, shift = vae.get("scaling_factor", 1.0), vae.get("shift_factor")
     return int(vae.get("latent_channels", 4)), float(scale), float(shift or 0.0)
 
 
-def _cell_px(folder: Path) -> int:
+def _cell_px(vae: Mapping[str, Any]) -> int:
     """How many pixels a latent cell is wide."""
-    vae = read_json(folder / "vae" / "config.json")
     if "temperal_downsample" in vae:  # diffusers' spelling, of autoencoders that began with videos
         return int(2 ** len(vae["temperal_downsample"]))
     of_vae = vae.get("encoder_block_out_channels") or vae["block_out_channels"]

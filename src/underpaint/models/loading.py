@@ -77,7 +77,7 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
 def _check_files(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
     """Makes sure that every file is sound, and that there is room for what they hold."""
     for role in checkpoint.classes:
-        if checkpoint.file is None and "tokenizer" not in role:
+        if "tokenizer" not in role and checkpoint.part(role).file is None:
             _checked(checkpoint, role)
     needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)
     on_gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
@@ -95,10 +95,13 @@ def opened(
         ValueError: weights are missing.
         ModelError: its files are damaged.
     """
-    if checkpoint.file is not None:
-        place = checkpoint.folder / role
+    part = checkpoint.part(role)
+    if part.file is not None:
         numbers = torch.float32 if dtype == "auto" else dtype
-        network = opened_part(kind, checkpoint.file, place, role, numbers)
+        try:
+            network = opened_part(kind, part, role, numbers)
+        except ValueError as problem:
+            raise ValueError(f"{part.file.name} does not fit, {problem}") from None
         return network.eval().requires_grad_(requires_grad=False)
     files = _checked(checkpoint, role)
     halves = [file for file in files if f".{FP16}" in file.name]
@@ -106,7 +109,7 @@ def opened(
     # transformers calls it dtype and diffusers torch_dtype
     named = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
     network, report = kind.from_pretrained(
-        checkpoint.folder / role,
+        part.config,
         use_safetensors=True,
         local_files_only=True,
         output_loading_info=True,
@@ -120,7 +123,7 @@ def opened(
 
 def _checked(checkpoint: Checkpoint, role: str) -> tuple[Path, ...]:
     try:
-        return check_weights(checkpoint.folder / role)
+        return check_weights(checkpoint.part(role).config)
     except ModelError as problem:
         raise ModelError(f"the model {checkpoint.name} cannot be opened: {problem}") from None
 
@@ -131,11 +134,10 @@ def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
     Raises:
         ModelError: the checkpoint is a single file, and its vocabulary is nowhere on this machine.
     """
-    if checkpoint.file is None:
-        return kind.from_pretrained(checkpoint.folder / role, local_files_only=True)
-    encoder = read_json(
-        checkpoint.folder / role.replace("tokenizer", "text_encoder") / "config.json"
-    )
+    if checkpoint.file is None or role in checkpoint.places:
+        return kind.from_pretrained(checkpoint.part(role).config, local_files_only=True)
+    of_words = checkpoint.part(role.replace("tokenizer", "text_encoder"))
+    encoder = read_json(of_words.config / "config.json")
     with TemporaryDirectory() as folder:
         whole = complete_tokenizer(
             checkpoint.folder / role,

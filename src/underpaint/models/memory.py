@@ -60,15 +60,17 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
 
 
 def _parameters(checkpoint: Checkpoint, role: str) -> int:
-    if checkpoint.file is None:
-        return sum(header.parameters for header in _headers(checkpoint, role))
-    prefix = checkpoint.file.parts[role]
-    header = read_header(checkpoint.file.path)
-    return header.count(lambda name: name.startswith(prefix))
+    prefix = checkpoint.part(role).prefix
+    return sum(
+        header.count(lambda name: name.startswith(prefix)) for header in _headers(checkpoint, role)
+    )
 
 
 def _headers(checkpoint: Checkpoint, role: str) -> list[Header]:
-    files = check_weights(checkpoint.folder / role)
+    part = checkpoint.part(role)
+    if part.file is not None:
+        return [read_header(part.file)]
+    files = check_weights(part.config)
     whole = [file for file in files if ".fp16" not in file.name] or list(files)
     return [read_header(file) for file in whole]
 

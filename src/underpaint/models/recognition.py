@@ -19,7 +19,15 @@ UNETS: Mapping[int, str] = MappingProxyType(
 )
 _ATTENTION = re.compile(r"\.attn2\.to_k\.weight$")
 _BLOCKS = re.compile(r"joint_blocks\.(\d+)\.")
+WHOLE_NUMBERS = frozenset({"U8", "I8"})
 
+LONG_READER = "text_encoders.t5xxl."  # SD3 files may hold T5 as well
+_FLUX = {  # as ComfyUI saves it whole; its makers' own file is the bare transformer
+    "transformer": CORE,
+    "vae": "vae.",
+    "text_encoder": "text_encoders.clip_l.",
+    "text_encoder_2": LONG_READER,
+}
 # What each part of a whole checkpoint is called in the file, by variant.
 PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -54,9 +62,11 @@ PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "text_encoder": "text_encoders.clip_l.",
             "text_encoder_2": "text_encoders.clip_g.",
         },
+        "flux-dev": _FLUX,
+        "flux-schnell": _FLUX,
     }
 )
-LONG_READER = "text_encoders.t5xxl."  # SD3 files may hold T5 as well
+FLUX_CHANNELS = (64,)  # 16 of the latents, packed 2x2; its relatives read more beside them
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +97,14 @@ def recognise(header: Header) -> Recognised:
         ModelError: it is no whole checkpoint of an img2img model; the sentence says what it is.
     """
     shapes = header.shapes
-    variant = _of_unet(header) or _of_transformer(header)
+    variant = _of_unet(header) or _of_sd3(header) or _of_flux(header)
     if variant is None:
         raise ModelError(f"{header.path.name} {_something_else(shapes)}")
+    check_numbers(header)
     parts = dict(PARTS[variant])
-    if any(name.startswith(LONG_READER) for name in shapes):
+    if "transformer" in parts:
+        parts["transformer"] = _core(shapes)
+    if variant.startswith("sd-3") and _starts(shapes, LONG_READER):
         parts["text_encoder_3"] = LONG_READER
     held = {role: prefix for role, prefix in parts.items() if _starts(shapes, prefix)}
     prediction, zero_snr = _told(header)
@@ -109,20 +122,22 @@ def _of_unet(header: Header) -> str | None:
     first = header.shapes.get(f"{CORE}input_blocks.0.0.weight")
     if first is None:
         return None
-    match first[1]:
-        case 9:
+    match first[1:2]:
+        case (9,):
             raise ModelError(
                 f"{header.path.name} is made for inpainting, its network also reads a mask; give the "
                 "model that it was made from, or use a tool for inpainting"
             )
-        case 8:
+        case (8,):
             raise ModelError(
                 f"{header.path.name} edits by instruction (InstructPix2Pix) and has no strength; use it "
                 "with a tool for edits, or give an img2img model here"
             )
         case _:
             pass
-    widths = {shape[1] for name, shape in header.shapes.items() if _ATTENTION.search(name)}
+    widths = {
+        shape[-1] for name, shape in header.shapes.items() if _ATTENTION.search(name) and shape
+    }
     known = [UNETS[width] for width in sorted(widths) if width in UNETS]
     if len(known) != 1:
         raise ModelError(
@@ -132,14 +147,54 @@ def _of_unet(header: Header) -> str | None:
     return known[0]
 
 
-def _of_transformer(header: Header) -> str | None:
-    blocks = [int(found[1]) for name in header.shapes if (found := _BLOCKS.search(name))]
+def _of_sd3(header: Header) -> str | None:
+    core = _core(header.shapes)
+    names = [name.removeprefix(core) for name in header.shapes if name.startswith(core)]
+    blocks = [int(found[1]) for name in names if (found := _BLOCKS.match(name))]
     if not blocks:
         return None
     if max(blocks) + 1 >= 38:
         return "sd-3.5-large"
-    dual = any(".x_block.attn2." in name for name in header.shapes)
+    dual = any(".x_block.attn2." in name for name in names)
     return "sd-3.5-medium" if dual else "sd-3-medium"
+
+
+def _of_flux(header: Header) -> str | None:
+    shapes, core = header.shapes, _core(header.shapes)
+    needed = ("double_blocks.0.img_attn.qkv.weight", "vector_in.in_layer.weight", "img_in.weight")
+    if not all(core + name in shapes for name in needed):
+        return None
+    if shapes[f"{core}img_in.weight"][1:] != FLUX_CHANNELS:
+        raise ModelError(
+            f"{header.path.name} is a FLUX.1 whose network reads more than the picture (Fill, Canny, "
+            "Depth); give FLUX.1 dev or schnell, or use it with a tool that is made for it"
+        )
+    told = (header.path.stem, *header.metadata.values())
+    if any("kontext" in text.lower() for text in told):  # nothing else tells it from dev
+        raise ModelError(
+            f"{header.path.name} is FLUX.1 Kontext by its name, which edits by instruction and has no "
+            "strength; use it with a tool for edits, or rename it if it is none"
+        )
+    return "flux-dev" if f"{core}guidance_in.in_layer.weight" in shapes else "flux-schnell"
+
+
+def _core(names: Iterable[str]) -> str:
+    """The prefix of a transformer: a whole checkpoint's, or none where it is alone."""
+    return CORE if _starts(names, CORE) else ""
+
+
+def check_numbers(header: Header) -> None:
+    """Makes sure that weights are floating-point numbers.
+
+    Raises:
+        ModelError: they are quantised to whole ones, which only their own tools can read.
+    """
+    for name, precision in header.precisions.items():
+        if name.endswith(".weight") and precision in WHOLE_NUMBERS:
+            raise ModelError(
+                f"{header.path.name} is quantised to whole numbers ({name[:80]} is in {precision}), which "
+                "is not read here; give its version in 8- or 16-bit floating point"
+            )
 
 
 def _told(header: Header) -> tuple[Told | None, bool]:
@@ -172,12 +227,14 @@ _ELSE: tuple[tuple[str, str], ...] = (
     (r"(^|\.)lora_|\.lora[._]", f"is a LoRA, {_OTHER}"),
     (r"^control_model\.|^controlnet_", f"is a ControlNet, {_OTHER}"),
     (
-        r"double_blocks\.",
-        (
-            "is a FLUX transformer in the original layout; give FLUX.1 as a folder in the diffusers "
-            "layout, which also holds its text encoders and autoencoder"
-        ),
+        r"distilled_guidance_layer\.",
+        "is Chroma in one file; give Chroma as a folder in the diffusers layout",
     ),
+    (
+        r"double_stream_modulation_img\.",
+        "is FLUX.2, which takes the picture whole and has no strength; use it with a tool for edits",
+    ),
+    (r"double_blocks\.", "is a relative of FLUX.1 that is not known; give FLUX.1 dev or schnell"),
     (r"^(input_blocks|down_blocks|model\.diffusion_model)\.", f"is a network alone; {_WHOLE}"),
     (
         r"^(first_stage_model\.)?(encoder|decoder)\.(conv_in|down|up)",
@@ -195,6 +252,6 @@ def _something_else(names: Iterable[str]) -> str:
         if any(re.search(pattern, name) for name in every):
             return sentence
     return (
-        "is of no kind that is known; give a checkpoint of Stable Diffusion 1, 2, XL or 3 in its "
+        "is of no kind that is known; give a checkpoint of Stable Diffusion 1, 2, XL or 3 or FLUX.1 in its "
         "original layout, or a folder in the diffusers layout"
     )

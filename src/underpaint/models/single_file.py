@@ -1,7 +1,8 @@
 """Networks from a single ``.safetensors`` file in its original layout.
 
-Key names are converted by diffusers' own tables. Weights are mapped from the file and become the
-network's own, so they are held once; where they are converted to other numbers, one tensor at a time.
+Key names are converted by diffusers' own tables, FLUX.1's by ours. Weights are mapped from the file and
+become the network's own, so they are held once; where they are converted to other numbers, or cut from
+a fused projection of SD3 or OpenCLIP, one tensor at a time.
 """
 
 from collections.abc import Mapping
@@ -13,42 +14,68 @@ from diffusers.loaders import single_file_utils as tables
 from safetensors import safe_open
 from torch import Tensor
 
-from underpaint.models.catalog import SingleFile
+from underpaint.models.flux_layout import as_diffusers
+from underpaint.models.parts import Part
+from underpaint.models.recognition import CORE
 
 Weights = dict[str, Tensor]
+# Beside 8-bit weights that are stored divided by it: ComfyUI's names until 2025, and since.
+SCALES = (".scale_weight", ".weight_scale")
 
 
-def opened_part(kind: Any, source: SingleFile, config: Path, role: str, dtype: torch.dtype) -> Any:
+def opened_part(kind: Any, part: Part, role: str, dtype: torch.dtype) -> Any:
     """The network of that role, every weight from the file.
 
     Args:
         kind: Its class.
-        source: The file and the names of its parts.
-        config: The folder with its ``config.json``.
+        part: Where it lies.
         role: Which part it is.
         dtype: The numbers that it will compute in.
 
     Raises:
         ValueError: the file does not hold the part, or lacks some of its weights.
     """
-    if role not in source.parts:
+    weights = _unscaled(_read(part), dtype)
+    if not weights:
         raise ValueError(f"it holds no {role}")
-    weights = _converted(_read(source.path, source.parts[role]), kind, source, config, role)
     with torch.device("meta"):
-        network = _unfilled(kind, config)
+        network = _unfilled(kind, part.config)
     wanted = network.state_dict()
-    weights = _named_as(wanted, weights)
-    if missing := sorted(set(wanted) - set(weights)):
-        raise ValueError(f"its {role} has no weights for {missing[0]} ({len(missing)} missing)")
+    if not wanted.keys() <= weights.keys():  # else they are under diffusers' names already
+        try:
+            weights = _named_as(wanted, _converted(weights, kind, part, role))
+        except KeyError as missing:
+            raise ValueError(f"its {role} has no weights for {missing.args[0]}") from None
+    if lacking := sorted(wanted.keys() - weights.keys()):
+        raise ValueError(f"its {role} has no weights for {lacking[0]} ({len(lacking)} missing)")
+    for name, weight in wanted.items():
+        if weight.shape != (own := weights[name].shape):
+            raise ValueError(
+                f"its {role} has {name} as {list(own)} instead of {list(weight.shape)}"
+            )
     network.load_state_dict({name: weights[name] for name in wanted}, strict=True, assign=True)
     _fill_buffers(network)
     return network.to(dtype)
 
 
-def _read(path: Path, prefix: str) -> Weights:
-    with cast("Any", safe_open)(path, framework="pt") as file:
+def _read(part: Part) -> Weights:
+    with cast("Any", safe_open)(part.file, framework="pt") as file:
         names = [str(name) for name in file.keys()]  # noqa: SIM118  it is no mapping
-        return {name: file.get_tensor(name) for name in names if name.startswith(prefix)}
+        return {name: file.get_tensor(name) for name in names if name.startswith(part.prefix)}
+
+
+def _unscaled(weights: Weights, dtype: torch.dtype) -> Weights:
+    """The weights, those that lie there divided by a scale multiplied by it again."""
+    for name in [name for name in weights if name.endswith(SCALES)]:
+        scale, scaled = weights.pop(name).float(), name.rpartition(".")[0] + ".weight"
+        if scaled not in weights:
+            continue
+        weight = weights[scaled]
+        if scale.numel() not in {1, weight.shape[0]}:
+            raise ValueError(f"{scaled} is scaled in blocks, which is not read")
+        rows = scale.reshape(-1, *[1] * (weight.dim() - 1))
+        weights[scaled] = (weight.float() * rows).to(dtype)
+    return weights
 
 
 def _unfilled(kind: Any, config: Path) -> Any:
@@ -57,22 +84,24 @@ def _unfilled(kind: Any, config: Path) -> Any:
     return kind.from_config(kind.load_config(config, local_files_only=True))
 
 
-def _converted(weights: Weights, kind: Any, source: SingleFile, config: Path, role: str) -> Weights:
+def _converted(weights: Weights, kind: Any, part: Part, role: str) -> Weights:
     """The part's weights under diffusers' and transformers' names."""
-    prefix, convert = source.parts[role], cast("Any", tables)
+    prefix, convert = part.prefix, cast("Any", tables)
+    plain = {name.removeprefix(prefix): weight for name, weight in weights.items()}
     if role == "unet":
-        return convert.convert_ldm_unet_checkpoint(weights, kind.load_config(config))
+        named = {CORE + name: weight for name, weight in plain.items()}
+        return convert.convert_ldm_unet_checkpoint(named, kind.load_config(part.config))
     if role == "vae":
-        return convert.convert_ldm_vae_checkpoint(weights, kind.load_config(config))
+        return convert.convert_ldm_vae_checkpoint(plain, kind.load_config(part.config))
+    if role == "transformer" and "img_in.weight" in plain:
+        return as_diffusers(plain)
     if role == "transformer":
-        return convert.convert_sd3_transformer_checkpoint_to_diffusers(weights)
-    if any(name.startswith(f"{prefix}model.") for name in weights):  # OpenCLIP's own layout
+        return convert.convert_sd3_transformer_checkpoint_to_diffusers(plain)
+    if any(name.startswith("model.") for name in plain):  # OpenCLIP's own layout
         with torch.device("meta"):
-            network = _unfilled(kind, config)
-        return convert.convert_open_clip_checkpoint(network, weights, prefix=f"{prefix}model.")
-    return {
-        name.removeprefix(prefix).removeprefix("transformer."): w for name, w in weights.items()
-    }
+            network = _unfilled(kind, part.config)
+        return convert.convert_open_clip_checkpoint(network, plain, prefix="model.")
+    return {name.removeprefix("transformer."): weight for name, weight in plain.items()}
 
 
 def _named_as(wanted: Mapping[str, Tensor], weights: Weights) -> Weights:

@@ -17,7 +17,9 @@ from underpaint.errors import ModelError
 
 PLACES_VARIABLE = "UNDERPAINT_TOKENIZERS"
 CLIP_FILES = ("vocab.json", "merges.txt")
-T5_FILES = ("tokenizer.json", "spiece.model")  # either will do
+T5_FILE = "tokenizer.json"
+_T5_FIRST = ["<pad>", "</s>", "<unk>"]  # what tells its vocabulary from other Unigrams
+_T5_PADDING = 128  # its network knows the words rounded up to a multiple of that
 _OPEN_CLIP_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _CLIP_MERGES = 49152 - 256 - 2  # open_clip's tokenizer.py: the file holds more than CLIP uses
 
@@ -38,11 +40,11 @@ def complete_tokenizer(config: Path, into: Path, *, beside: Path, entries: int) 
     clip = str(told.get("tokenizer_class", "")).startswith("CLIP")
     shutil.copytree(config, into, dirs_exist_ok=True)
     for place in _places(beside):
-        if _took_clip(place, into, entries) if clip else _took_t5(place, into):
+        if (_took_clip if clip else _took_t5)(place, into, entries):
             return into
     if clip and _took_open_clip(into, entries):
         return into
-    kind, files = ("CLIP", " and ".join(CLIP_FILES)) if clip else ("T5", " or ".join(T5_FILES))
+    kind, files = ("CLIP", " and ".join(CLIP_FILES)) if clip else ("T5", T5_FILE)
     raise ModelError(
         f"{beside.name} needs the vocabulary of {kind}, which it does not hold and which is nowhere on "
         f"this machine; put {files} into a folder called tokenizer beside it, or into one that "
@@ -80,14 +82,21 @@ def _took_clip(place: Path, into: Path, entries: int) -> bool:
     return True
 
 
-def _took_t5(place: Path, into: Path) -> bool:
-    if (place / CLIP_FILES[0]).is_file():
-        return False  # CLIP's may have a tokenizer.json as well
-    for name in T5_FILES:
-        if (place / name).is_file():
-            shutil.copyfile(place / name, into / name)
-            return True
-    return False
+def _took_t5(place: Path, into: Path, entries: int) -> bool:
+    """Whether it is T5's: many other models have a ``tokenizer.json`` in the same cache."""
+    file = place / T5_FILE
+    if not file.is_file():
+        return False
+    try:
+        content: Any = json.loads(file.read_text("utf-8"))
+        model = content["model"]
+        words = [str(piece[0]) for piece in model["vocab"]] if model["type"] == "Unigram" else []
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    if words[:3] != _T5_FIRST or not entries - _T5_PADDING < len(words) <= entries:
+        return False
+    shutil.copyfile(file, into / T5_FILE)
+    return True
 
 
 def _took_open_clip(into: Path, entries: int) -> bool:
