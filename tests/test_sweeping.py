@@ -289,7 +289,7 @@ def test_a_transparent_picture_lies_on_paper() -> None:
 
 
 class Reader(HTMLParser):
-    """What a browser would see: elements and their texts."""
+    """What a browser would see: elements and their whole texts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -299,6 +299,8 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
+        if tag not in self.open:
+            self.texts.setdefault(tag, []).append("")
         if tag not in {"meta", "img", "input", "link", "br"}:
             self.open.append(tag)
 
@@ -306,8 +308,9 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.setdefault(self.open[-1], []).append(data)
+        for depth, tag in enumerate(self.open):
+            if tag not in self.open[:depth]:
+                self.texts[tag][-1] += data
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """The page of a sweep in a real browser: every picture, the viewer, its slider, zoom and keys."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.surfaces.conftest import process
 
@@ -12,13 +14,16 @@ CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+PHONE_PX = 390
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="neither chromium, chromium-browser nor google-chrome is in PATH"
+)
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    with playwright.sync_playwright() as started:
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as started:
         opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
         opened.close()
@@ -36,8 +41,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory, scene: Path, tiny: Path) -> 
 
 
 @pytest.fixture
-def page(browser: "playwright.Browser", swept: Path) -> Iterator["playwright.Page"]:
+def page(browser: Browser, swept: Path) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
     opened = context.new_page()
     said: list[str] = []
     asked: list[str] = []
@@ -51,14 +57,14 @@ def page(browser: "playwright.Browser", swept: Path) -> Iterator["playwright.Pag
     context.close()
 
 
-def test_every_cell_shows_its_picture_and_nothing_is_fetched(page: "playwright.Page") -> None:
+def test_every_cell_shows_its_picture_and_nothing_is_fetched(page: Page) -> None:
     widths = page.eval_on_selector_all("figure img", "all => all.map(one => one.naturalWidth)")
     assert len(widths) == 6
     assert all(width > 0 for width in widths)
     assert "it's <b>ink</b>" in page.inner_text("main")
 
 
-def test_a_cell_opens_beside_its_source_and_keys_walk_the_grid(page: "playwright.Page") -> None:
+def test_a_cell_opens_beside_its_source_and_keys_walk_the_grid(page: Page) -> None:
     page.locator("figure button.open").nth(1).click()
     assert page.is_visible("#viewer")
     first = page.get_attribute("#after", "src")
@@ -74,7 +80,7 @@ def test_a_cell_opens_beside_its_source_and_keys_walk_the_grid(page: "playwright
     assert not page.is_visible("#viewer")
 
 
-def test_the_slider_moves_the_seam_between_before_and_after(page: "playwright.Page") -> None:
+def test_the_slider_moves_the_seam_between_before_and_after(page: Page) -> None:
     page.locator("figure button.open").first.click()
 
     def column(share: float) -> bytes:
@@ -94,25 +100,49 @@ def test_the_slider_moves_the_seam_between_before_and_after(page: "playwright.Pa
     assert column(0.6) == source
 
 
-def test_it_zooms_and_fits_again(page: "playwright.Page") -> None:
+@pytest.mark.parametrize("modern", [True, False])
+def test_the_command_is_copied_whole(page: Page, swept: Path, modern: bool) -> None:
+    if not modern:  # as browsers did before, and as some still do for files
+        page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject())")
+    number = 4 if modern else 5  # one clipboard serves all
+    cell = json.loads((swept.parent / "sweep.json").read_text("utf-8"))["cells"][number]
+    page.locator("figure button.open").nth(number).click()
+    page.click("#copy")
+    page.wait_for_function("document.querySelector('#copied').textContent === 'copied'")
+    assert page.evaluate("navigator.clipboard.readText()") == cell["command"]
+    assert page.text_content("#facts .command") == cell["command"]
+
+
+def test_it_zooms_and_fits_again(page: Page) -> None:
     page.locator("figure button.open").first.click()
-    assert page.inner_text("#zoom") == "fit"
+    before = zoomed(page)
+    assert page.get_attribute("#fit", "aria-pressed") == "true"
+    page.click("#smaller")
+    assert zoomed(page) == before  # nothing is gained below what fits
     page.click("#larger")
-    assert page.inner_text("#zoom").endswith("%")
+    after = zoomed(page)
+    assert after[0] > before[0]
+    assert after[1] > before[1]
+    assert page.get_attribute("#fit", "aria-pressed") == "false"
     page.click("#fit")
-    assert page.inner_text("#zoom") == "fit"
+    assert zoomed(page) == before
     page.click("#close")
     assert not page.is_visible("#viewer")
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(
-    browser: "playwright.Browser", swept: Path
-) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+def zoomed(page: Page) -> tuple[float, int]:
+    """How wide the picture is on the screen, and how large the page says it is, in percent."""
+    width = page.locator("#after").evaluate("image => image.getBoundingClientRect().width")
+    return width, int(page.inner_text("#zoom").removesuffix("%"))
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, swept: Path) -> None:
+    context = browser.new_context(viewport={"width": PHONE_PX, "height": 800}, has_touch=True)
     page = context.new_page()
     page.goto(swept.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_PX
     page.locator("figure button.open").first.tap()
     assert page.is_visible("#stage")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in ("html", "#viewer", "#viewer .panel"):
+        assert page.locator(part).evaluate("part => part.scrollWidth") <= PHONE_PX, part
     context.close()

@@ -30,7 +30,8 @@
     }
     stage.classList.toggle("sharp", scale >= 3);
     stage.classList.toggle("pans", spare.x < -1 || spare.y < -1);
-    byId("zoom").textContent = view.scale ? Math.round(scale * 100) + "%" : "fit";
+    byId("zoom").textContent = Math.round(scale * 100) + "%";
+    byId("fit").setAttribute("aria-pressed", String(!view.scale));
     const left = Math.max(0, view.x), right = Math.min(stage.clientWidth, view.x + full.width * scale);
     const place = left + (right - left) * split.value / 100;
     stage.style.setProperty("--split", place + "px");

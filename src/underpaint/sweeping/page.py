@@ -137,12 +137,14 @@ def _figure(cell: Cell, longest: int) -> str:
     )
     notices = "".join(f"<p class=notice>{escape(words)}</p>" for words in cell.notices)
     name = escape(cell.path.name)
+    # a browser would break a line within --guidance-scale
+    words = " ".join(f"<span>{escape(word)}</span>" for word in cell.command.split(" "))
     return (
         f'<figure id="{name}" data-row={cell.row} data-column={cell.column} data-page={cell.page}>'
         f'<button type=button class=open aria-label="compare {escape(cell.caption)} with the source">'
         f'<img src="{data}" width={width} height={height} alt="{escape(cell.caption)}"></button>'
         f"<figcaption><span dir=auto>{escape(cell.caption)}</span>{brief}</figcaption>"
-        f"<template><dl>{figures}</dl>{notices}<pre class=command>{escape(cell.command)}</pre>"
+        f"<template><dl>{figures}</dl>{notices}<pre class=command>{words}</pre>"
         f'<a class=file href="{escape(quote(cell.path.name))}">{name}</a></template></figure>'
     )
 
