@@ -20,7 +20,7 @@ from tests.tiny_checkpoint import make_tiny_checkpoint
 from tests.tiny_families import make_tiny_flux, make_tiny_sd3, make_tiny_xl
 from underpaint import Engine, Request
 from underpaint.errors import ModelError
-from underpaint.models import catalog, loading, memory, recognition, single_file
+from underpaint.models import catalog, fingerprint, loading, memory, recognition, single_file
 from underpaint.models.headers import Header
 from underpaint.models.parts import Part
 
@@ -370,13 +370,13 @@ def test_a_bare_transformer_takes_its_other_parts_from_files_of_their_own(
 ) -> None:
     folder = known(variant)
     bare, files = apart(folder, variant, tmp_path)
-    with pytest.raises(ModelError, match=r"holds no vae and no text_encoder .*places=\{'vae'"):
+    with pytest.raises(ModelError, match=r"holds no vae and no text_encoder .*parts=\{'vae'"):
         catalog.find(bare)
     if variant.startswith("sd-3"):
         files["text_encoder_3"] = folder / "text_encoder_3"
-    assert_same(networks(bare, places=files), networks(folder))
-    assert needs(bare, places=files) == needs(folder)
-    assert np.array_equal(painted(bare, places=files), painted(folder))
+    assert_same(networks(bare, parts=files), networks(folder))
+    assert needs(bare, parts=files) == needs(folder)
+    assert np.array_equal(painted(bare, parts=files), painted(folder))
 
 
 def test_parts_may_be_folders_in_the_diffusers_layout(
@@ -387,24 +387,24 @@ def test_parts_may_be_folders_in_the_diffusers_layout(
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "nothing"))
     bare, files = apart(folder, "flux-schnell", tmp_path)
-    places = {role: folder / role for role in (*files, "tokenizer", "tokenizer_2")}
-    assert np.array_equal(painted(bare, places=places), painted(folder))
+    parts = {role: folder / role for role in (*files, "tokenizer", "tokenizer_2")}
+    assert np.array_equal(painted(bare, parts=parts), painted(folder))
 
 
 def test_a_given_part_takes_the_place_of_the_models_own(tmp_path: Path) -> None:
     one = make_tiny_checkpoint(tmp_path / "one", seed=1)
     other = make_tiny_checkpoint(tmp_path / "other", seed=2)
     mixed = {"vae": other / "vae"}
-    assert_same(networks(one, places=mixed), {**networks(one), "vae": networks(other)["vae"]})
+    assert_same(networks(one, parts=mixed), {**networks(one), "vae": networks(other)["vae"]})
     plain = catalog.find(one).sha256
-    assert catalog.find(one, places=mixed).sha256 != plain
+    assert catalog.find(one, parts=mixed).sha256 != plain
     for role in ("vae", "text_encoder"):
-        assert catalog.find(one, places={role: one / role}).sha256 == plain
+        assert catalog.find(one, parts={role: one / role}).sha256 == plain
     config = other / "vae" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"scaling_factor": 0.5}))
-    assert catalog.find(one, places=mixed).latents == (4, 0.5, 0.0)
+    assert catalog.find(one, parts=mixed).latents == (4, 0.5, 0.0)
     (file,) = (other / "vae").glob("*.safetensors")
-    assert_same(networks(one, places={"vae": file}), networks(one, places=mixed))
+    assert_same(networks(one, parts={"vae": file}), networks(one, parts=mixed))
 
 
 @pytest.mark.parametrize(
@@ -423,13 +423,13 @@ def test_a_part_that_cannot_be_given_is_refused(
 ) -> None:
     folder = make_tiny_checkpoint(tmp_path / "folder")
     with pytest.raises(ModelError, match=words):
-        catalog.find(folder, places={role: folder / place})
+        catalog.find(folder, parts={role: folder / place})
 
 
 def test_a_part_that_the_model_has_not_cannot_be_replaced(tmp_path: Path) -> None:
     folder = make_tiny_sd3(tmp_path / "sd3", long_reader=False)
     with pytest.raises(ModelError, match="sd3 has no text_encoder_3"):
-        catalog.find(folder, places={"text_encoder_3": folder / "text_encoder"})
+        catalog.find(folder, parts={"text_encoder_3": folder / "text_encoder"})
 
 
 def test_a_part_of_another_size_names_the_file_and_the_weight(known: Any, tmp_path: Path) -> None:
@@ -440,10 +440,10 @@ def test_a_part_of_another_size_names_the_file_and_the_weight(known: Any, tmp_pa
     save_file(weights, files["vae"])
     told = r"vae\.safetensors does not fit, its vae has decoder\.conv_in\.weight as \[16, 4, 3, 3\]"
     with pytest.raises(ModelError, match=told):
-        painted(bare, places=files)
+        painted(bare, parts=files)
     save_file({"something": torch.zeros(2)}, files["vae"])
     with pytest.raises(ModelError, match=r"vae\.safetensors does not fit, its vae has no weights"):
-        painted(bare, places=files)
+        painted(bare, parts=files)
 
 
 @pytest.mark.parametrize("ending", [".scale_weight", ".weight_scale"])
@@ -562,7 +562,7 @@ def test_a_large_file_is_hashed_once_until_it_changes(
         return digest(file, name)
 
     monkeypatch.setattr(hashlib, "file_digest", counted)
-    monkeypatch.setattr(catalog, "SLOW_BYTES", path.stat().st_size)
+    monkeypatch.setattr(fingerprint, "SLOW_BYTES", path.stat().st_size)
     first = catalog.find(path).sha256
     assert catalog.find(path).sha256 == first
     assert hashed.count(str(path)) == 1

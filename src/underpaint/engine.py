@@ -72,13 +72,13 @@ class Engine:
 
     def __init__(
         self,
-        model: str | Path | None = None,
+        model: str | Path | catalog.Checkpoint | None = None,
         *,
         device: str = "auto",
         precision: str = "auto",
         prediction: Told | None = None,
         distilled: Distilled | None = None,
-        places: Mapping[str, Path] | None = None,
+        parts: Mapping[str, str | Path] | None = None,
         rows_per_call: int | None = None,
         threads: int | None = None,
         after: Callable[[Result], Result] = lambda result: result,
@@ -86,12 +86,13 @@ class Engine:
         """Finds the checkpoint; its weights are loaded when the first picture needs them.
 
         Args:
-            model: A shipped name or a folder; the shipped default for None.
+            model: A shipped name, a folder, a file, a name on a hub, or a checkpoint that was found
+                already; the shipped default for None.
             device: ``auto``, or one of torch's, such as ``cpu`` or ``cuda``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
             prediction: What its network predicts, ``eps`` or ``v``, where its file cannot tell.
             distilled: How it was distilled, where its file cannot tell.
-            places: Parts of the model that lie elsewhere, such as ``{"vae": Path("ae.safetensors")}``.
+            parts: Parts of the model that lie elsewhere, such as ``{"vae": "ae.safetensors"}``.
             rows_per_call: Pictures that share a network call; the device's default for None.
             threads: The CPU's, for this process; torch's choice for None. Another number of threads
                 adds in another order, so bytes depend on it.
@@ -102,9 +103,9 @@ class Engine:
             ModelError: there is no such model.
             RequestError: there is no such device or precision, or fewer than one row.
         """
-        self.checkpoint = catalog.find(
-            model, prediction=prediction, distilled=distilled, places=places
-        )
+        if not isinstance(model, catalog.Checkpoint):
+            model = catalog.find(model, prediction=prediction, distilled=distilled, parts=parts)
+        self.checkpoint = model
         self.device = find_device(device)
         self.dtype = find_dtype(precision, self.device)
         if rows_per_call is None:

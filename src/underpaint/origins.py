@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from underpaint import pixels
@@ -71,12 +71,21 @@ def find_source(recipe: Recipe, folder: Path) -> Path:
     )
 
 
-def find_model(recipe: Recipe, named: str | Path | None = None) -> catalog.Checkpoint:
+def find_model(
+    recipe: Recipe,
+    named: str | Path | None = None,
+    parts: Mapping[str, str | Path] | None = None,
+) -> catalog.Checkpoint:
     """The model that made it, or the one ``named`` instead, read as the recipe tells.
+
+    Args:
+        recipe: The picture's.
+        named: The model, where it is neither shipped nor on the hub.
+        parts: Its parts that lie elsewhere, where they are not on the hub.
 
     Raises:
         ModelError: there is no such model, or it cannot be read.
-        RequestError: none is named, and it was made by one that is neither shipped nor on the hub.
+        RequestError: the model or one of its parts has to be named.
     """
     name = recipe.model.name
     if named is None and name not in catalog.SHIPPED and not is_hub_name(name):
@@ -88,7 +97,20 @@ def find_model(recipe: Recipe, named: str | Path | None = None) -> catalog.Check
         name if named is None else named,
         prediction=recipe.request.prediction,
         distilled=recipe.request.distilled,
+        parts=_parts_of(recipe, parts or {}),
     )
+
+
+def _parts_of(recipe: Recipe, named: Mapping[str, str | Path]) -> dict[str, str | Path]:
+    """Where each part is that was given when the picture was made."""
+    then = recipe.request.parts or {}
+    for role, name in then.items():
+        if role not in named and not is_hub_name(name):
+            raise RequestError(
+                f"the picture was made with {name!r} as the model's {role}; say where it is with "
+                f"--part {role}=PATH, or parts= in Python"
+            )
+    return {**then, **named}
 
 
 def _neighbours(folder: Path) -> Iterator[Path]:

@@ -58,6 +58,7 @@ def settle(asked: Request, checkpoint: Checkpoint) -> Request:
     return asked.model_copy(
         update={
             "model": _model_of(asked, checkpoint),
+            "parts": checkpoint.part_names or None,
             "guidance_scale": (
                 own.guidance_scale if asked.guidance_scale is None else asked.guidance_scale
             ),
@@ -208,6 +209,11 @@ def _model_of(asked: Request, checkpoint: Checkpoint) -> str:
                 f"this engine holds the model with {name} {one!r}, and the request says "
                 f"{getattr(asked, name)!r}; open an Engine with that {name}"
             )
+    if asked.parts and asked.parts.keys() != checkpoint.parts.keys():
+        raise RequestError(
+            f"this engine holds the model with {', '.join(checkpoint.parts) or 'no part'} from elsewhere, and "
+            f"the request asks for {', '.join(asked.parts)}; open an Engine with these parts"
+        )
     return checkpoint.name
 
 

@@ -1,10 +1,12 @@
 """One picture with one call, and the engine that a call opens."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from underpaint.engine import Engine
 from underpaint.geometry import Fit, Size
 from underpaint.levels import Spacing
+from underpaint.models.catalog import Checkpoint
 from underpaint.peers import Peer
 from underpaint.request import Distilled, Request, SamplerName, StrengthScale, Told, WorkSize
 from underpaint.results import Result
@@ -29,6 +31,7 @@ def render(
     eta: float | None = None,
     spacing: Spacing | None = None,
     model: str | Path | None = None,
+    parts: Mapping[str, str | Path] | None = None,
     refiner: str | Path | None = None,
     refiner_start: float | None = None,
     clip_skip: int | None = None,
@@ -62,6 +65,7 @@ def render(
         eta: The share of fresh noise that ddim adds.
         spacing: How they lie.
         model: A shipped name or a checkpoint's folder.
+        parts: Parts of it that lie elsewhere, such as ``{"vae": "ae.safetensors"}``.
         refiner: A second model with the same latents that takes over.
         refiner_start: The t at which it does.
         clip_skip: How many layers earlier than usual CLIP's states are taken.
@@ -91,6 +95,7 @@ def render(
         "sampler": sampler,
         "eta": eta,
         "spacing": spacing,
+        "parts": parts,
         "refiner": None if refiner is None else str(refiner),
         "refiner_start": refiner_start,
         "clip_skip": clip_skip,
@@ -106,9 +111,13 @@ def render(
 
 
 def engine_for(
-    request: Request, model: str | Path | None, *, device: str = "auto", precision: str = "auto"
+    request: Request,
+    model: str | Path | Checkpoint | None,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
 ) -> Engine:
-    """An engine with ``model``, which is told what ``request`` says about it.
+    """An engine with ``model``, which is read as ``request`` says, unless it was found already.
 
     Raises:
         ModelError: there is no such model.
@@ -120,4 +129,5 @@ def engine_for(
         precision=precision,
         prediction=request.prediction,
         distilled=request.distilled,
+        parts=request.parts,
     )

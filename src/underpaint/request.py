@@ -4,7 +4,8 @@
 """
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, SupportsIndex, cast, get_args
 
 from pydantic import (
@@ -156,6 +157,11 @@ class Request(BaseModel):
         description="A shipped name, a folder, a .safetensors file, or a hub's owner/name, with @revision "
         "behind it if need be.",
     )
+    parts: dict[str, str] | None = Field(
+        default=None,
+        description="Parts of the model that lie elsewhere, such as vae=FILE: each a folder in the diffusers "
+        "layout, a .safetensors file, or a hub's owner/name.",
+    )
     refiner: str | None = Field(
         default=None,
         min_length=1,
@@ -241,6 +247,14 @@ class Request(BaseModel):
             raise ValueError("must hold no half of a surrogate pair; pass valid Unicode")
         return text
 
+    @field_validator("parts", mode="before")
+    @classmethod
+    def _paths(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        given = cast("Mapping[object, object]", value)
+        return {role: str(one) if isinstance(one, Path) else one for role, one in given.items()}
+
     @field_validator("guidance_interval", mode="before")
     @classmethod
     def _interval(cls, value: object) -> object:
@@ -270,6 +284,7 @@ _ALLOWED = {
     "spacing": f"must be one of {', '.join(get_args(Spacing))}",
     "fit": f"must be one of {', '.join(get_args(Fit))}",
     "model": "must be a shipped name, a checkpoint's folder or file, or a name on the hub",
+    "parts": "must be paths by the part's name, such as {'vae': 'ae.safetensors'}",
     "refiner": "must be the name of a shipped model or a checkpoint's folder",
     "refiner_start": "must lie in [0, 1]; SDXL's refiner knows the last fifth, 0.2",
     "clip_skip": "must be a whole number from 0 to 30; 0 is the model's usual layer",

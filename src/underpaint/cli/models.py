@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from underpaint.cli.options import JsonFlag
+from underpaint.cli.options import JsonFlag, PartOption, parts_of
 from underpaint.cli.reporting import show_json, show_line, show_notices, show_pairs
 from underpaint.errors import ModelError
 from underpaint.models import catalog
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.headers import Header, check_weights, read_header
+from underpaint.models.headers import Header
 from underpaint.models.hub import cached
 from underpaint.request import Distilled, Told
 
@@ -50,17 +50,19 @@ def inspect(
     distilled: Annotated[
         Distilled | None, typer.Option("--distilled", help="How it was distilled, likewise.")
     ] = None,
+    part: PartOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Tell what a checkpoint is, from its headers alone: family, prediction, size, what is missing."""
-    found = catalog.find(path, prediction=prediction, distilled=distilled)
-    headers = _headers(found)
+    found = catalog.find(path, prediction=prediction, distilled=distilled, parts=parts_of(part))
+    parts = [found.part(role) for role in found.classes if not role.startswith("tokenizer")]
+    headers = list({one.path: one for part in parts for one in part.headers()}.values())
     lacks = sorted(found.family.roles.keys() - found.classes.keys())
     facts = {
         "name": found.name,
         "layout": "single file" if found.file is not None else "diffusers folder",
         **_facts(found),
-        "parameters": sum(_parameters(header, found) for header in headers),
+        "parameters": sum(part.parameters() for part in parts),
         "precision": ", ".join(_precisions(headers)),
         "bytes": sum(header.path.stat().st_size for header in headers),
         "parts": ", ".join(role for role in found.classes if not role.startswith("tokenizer")),
@@ -96,21 +98,6 @@ def _show(facts: dict[str, Any], *, json: bool) -> None:
     if "parameters" in written:
         written["parameters"] = f"{facts['parameters'] / 1e6:.1f} M"
     show_pairs(written)
-
-
-def _headers(found: Checkpoint) -> list[Header]:
-    if found.file is not None:
-        return [read_header(found.file.path)]
-    roles = [role for role in found.classes if not role.startswith("tokenizer")]
-    return [read_header(file) for role in roles for file in check_weights(found.folder / role)]
-
-
-def _parameters(header: Header, found: Checkpoint) -> int:
-    """Numbers in the parts that are used; a single file may hold others, such as running means."""
-    if found.file is None:
-        return header.parameters
-    prefixes = tuple(found.file.parts.values())
-    return header.count(lambda name: name.startswith(prefixes))
 
 
 def _precisions(headers: list[Header]) -> list[str]:

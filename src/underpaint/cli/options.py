@@ -48,6 +48,10 @@ def _default(field: str) -> Any:
 SourceArgument = Annotated[
     str, typer.Argument(help="The picture to start from; - reads standard input.", metavar="SOURCE")
 ]
+PartOption = Annotated[
+    list[str] | None,
+    _option("parts", "--part", add=" Repeat it for several.", metavar="PART=PLACE"),
+]
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")
 ]
@@ -95,6 +99,7 @@ class Wish:
         None
     )
     model: Annotated[str | None, _option("model", "--model", "-m", add=" Default: gesso.")] = None
+    parts: PartOption = None
     refiner: Annotated[str | None, _option("refiner", "--refiner")] = None
     refiner_start: Annotated[float, _option("refiner_start", "--refiner-start")] = _default(
         "refiner_start"
@@ -141,7 +146,12 @@ class Wish:
         Raises:
             ModelError: there is no such model, or it cannot be read.
         """
-        return catalog.find(self.model, prediction=self.prediction, distilled=self.distilled)
+        return catalog.find(
+            self.model,
+            prediction=self.prediction,
+            distilled=self.distilled,
+            parts=parts_of(self.parts),
+        )
 
     def engine(self) -> "Engine":
         """The engine that was asked for; torch is imported here, only once all is checked.
@@ -152,11 +162,9 @@ class Wish:
         from underpaint.engine import Engine  # noqa: PLC0415
 
         return Engine(
-            self.model,
+            self.checkpoint(),
             device=self.device,
             precision=self.precision,
-            prediction=self.prediction,
-            distilled=self.distilled,
             rows_per_call=1 if self.exact else None,
         )
 
@@ -176,7 +184,11 @@ class Wish:
             for field in fields(self)
             if field.name in Request.model_fields
         }
-        return Request(**{**typed, "guidance_interval": _interval(self.guidance_interval)})
+        read = {
+            "guidance_interval": _interval(self.guidance_interval),
+            "parts": parts_of(self.parts),
+        }
+        return Request(**{**typed, **read})
 
 
 def command_of(act: Callable[[Wish], None]) -> Callable[..., None]:
@@ -246,6 +258,21 @@ def read_source(source: str) -> pixels.Picture:
     if len(data) > _MOST_INPUT_BYTES:
         raise PictureError("standard input holds more than 512 MiB; save the picture and name it")
     return pixels.read(data)
+
+
+def parts_of(typed: list[str] | None) -> dict[str, str] | None:
+    """The parts of a model that were given, by name.
+
+    Raises:
+        RequestError: one of them is not written ``PART=PLACE``.
+    """
+    if not typed:
+        return None
+    read = [text.partition("=") for text in typed]
+    for text, (role, _, place) in zip(typed, read, strict=True):
+        if not (role and place):
+            raise RequestError(f"part must be PART=PLACE, such as vae=FILE, got {text[:60]!r}")
+    return {role: place for role, _, place in read}
 
 
 def _interval(text: str) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import typer
 
 from underpaint import pixels
 from underpaint.cli.destinations import Destination, destinations
-from underpaint.cli.options import JsonFlag, QuietFlag
+from underpaint.cli.options import JsonFlag, PartOption, QuietFlag, parts_of
 from underpaint.cli.painting import painted
 from underpaint.cli.reporting import facts_of, progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, OutputError
@@ -60,6 +60,7 @@ def command(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="The checkpoint's folder, if it was one.")
     ] = None,
+    part: PartOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     precision: Annotated[
         Precision | None,
@@ -75,7 +76,7 @@ def command(
     """
     planned = plan_refinement(
         file, variation=variation, strength=strength, count=count, seed=seed, prompt=prompt,
-        source=source, model=model, precision=precision,
+        source=source, model=model, parts=parts_of(part), precision=precision,
     )  # fmt: skip
     request, checkpoint, notices = planned.request, planned.checkpoint, planned.notices
     if not needs_spectrum(request):  # else it is planned once the source is encoded
@@ -93,7 +94,7 @@ def command(
         meter.begin("loading the model", 0)
         from underpaint.rendering import engine_for  # noqa: PLC0415  torch, only once all is checked
 
-        engine = engine_for(request, checkpoint.place, precision=planned.precision)
+        engine = engine_for(request, checkpoint, precision=planned.precision)
         begun = time.perf_counter()
         for place, event in zip(places, painted(engine, request, meter), strict=True):
             _write(event, place, overwrite=overwrite)

@@ -10,7 +10,7 @@ import typer
 
 from underpaint import pixels
 from underpaint.cli import OUR_FAULT
-from underpaint.cli.options import JsonFlag, QuietFlag
+from underpaint.cli.options import JsonFlag, PartOption, QuietFlag, parts_of
 from underpaint.cli.painting import painted
 from underpaint.cli.reporting import progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, RequestError
@@ -44,6 +44,7 @@ def command(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="The checkpoint's folder, if it was one.")
     ] = None,
+    part: PartOption = None,
     refiner: Annotated[
         str | None, typer.Option("--refiner", help="The refiner's folder, if there was one.")
     ] = None,
@@ -63,7 +64,7 @@ def command(
         pixels.check_destination(output, overwrite=overwrite)
     found = source if source is not None else find_source(recipe, Path(file).parent)
     picture = pixels.read(found)
-    checkpoint = find_model(recipe, model)
+    checkpoint = find_model(recipe, model, parts_of(part))
     same_source, same_model = _is_source(recipe, picture), checkpoint.sha256 == recipe.model.sha256
     notices: list[Notice] = []
     if not same_source:
@@ -109,7 +110,8 @@ def _is_source(recipe: Recipe, picture: pixels.Picture) -> bool:
 
 
 def _with_model_of(recipe: Recipe, made: Recipe) -> Recipe:
-    names = {"model": recipe.request.model, "refiner": recipe.request.refiner}
+    asked = recipe.request
+    names = {"model": asked.model, "parts": asked.parts, "refiner": asked.refiner}
     return replace(made, request=made.request.model_copy(update=names), model=recipe.model)
 
 
@@ -123,18 +125,16 @@ def _render_again(
 ) -> tuple[Result, Build]:
     """The recipe's request on the device and in the numbers that it names, where there are such."""
     second = refiner if refiner is not None else recipe.request.refiner
-    fresh = {"source": picture, "model": None, "refiner": second}
+    fresh = {"source": picture, "model": None, "parts": None, "refiner": second}
     request = recipe.request.model_copy(update=fresh)
     with progress(quiet=quiet) as meter:
         meter.begin("loading the model", 0)
         from underpaint.engine import Engine  # noqa: PLC0415  torch, only once all is checked
 
         engine = Engine(
-            checkpoint.place,  # in full: of "./gesso" only a shipped name would remain
+            checkpoint,
             device=_device_of(recipe.build),
             precision=recipe.build.precision,
-            prediction=request.prediction,
-            distilled=request.distilled,
             rows_per_call=recipe.build.rows_per_call,
             threads=recipe.build.threads,
         )

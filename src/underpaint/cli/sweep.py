@@ -122,6 +122,7 @@ def _planned(wish: Wish, own: Axes) -> Sweep:
         source=wish.source,
         options={
             "--model": wish.model,
+            "--part": wish.parts,
             "--device": wish.device if wish.device != "auto" else None,
             "--precision": wish.precision if wish.precision != "auto" else None,
             "--exact": wish.exact,

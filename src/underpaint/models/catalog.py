@@ -4,63 +4,32 @@ A checkpoint is a folder in the diffusers layout or a single file, of one of the
 parts may lie elsewhere.
 """
 
-import hashlib
-import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from underpaint.errors import ModelError, Notice
 from underpaint.geometry import Size
 from underpaint.levels import Schedule, read_schedule
-from underpaint.models.distilled import DISTILLATIONS, assumed, named
+from underpaint.models.distilled import assumed, named
 from underpaint.models.families import Family, classes_of, family_of
+from underpaint.models.fingerprint import fingerprint
 from underpaint.models.headers import PICKLE_ENDINGS, read_header
 from underpaint.models.hub import HubPlace, fetch_weights, is_hub_name, names
 from underpaint.models.hub import find as find_on_hub
-from underpaint.models.parts import Part, Places, SingleFile, check_places, part_of
+from underpaint.models.json_files import read_json
+from underpaint.models.parts import Given, GivenParts, Part, SingleFile, check_parts, given, part_of
+from underpaint.models.preferences import Defaults, preferences
 from underpaint.models.recognition import recognise
-from underpaint.plan import STEPS_OVER_ALL
-from underpaint.request import SAMPLER_NAMES, Distilled, SamplerName, Told
-from underpaint.survival import LEARNED, Recovery
-from underpaint.vocabulary import Vocabulary
+from underpaint.request import Distilled, Told
 
 CONFIGS = Path(__file__).parent / "configs"
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
-LCM_SCALE = 8.5  # what Luo et al. 2023 feed a network that takes the guidance scale as an input
-SLOW_BYTES = 64 * 1024 * 1024  # takes a tenth of a second to hash
-CONFIG_LIMIT_BYTES = 4 * 1024 * 1024  # real configs are a few kilobytes, vocabularies one or two MB
-
-
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a model prefers where a request says nothing.
-
-    Attributes:
-        steps_over_all: Steps of a run at strength 1; shorter runs take their share.
-        guidance_scale: Classifier-free guidance.
-        sampler: The sampler's name.
-        comfortable_area: The picture area, in pixels, up to which the model works well.
-        minimum_px: The shortest side that it works at.
-        vocabulary: The words it was taught; None for models that read anything.
-        recovery: How well it makes out what noise covers.
-        longest_chunks: How many readings of its text encoder it can follow; None for any number.
-    """
-
-    steps_over_all: int = STEPS_OVER_ALL
-    guidance_scale: float = 7.5  # what SD 1.5 is commonly run with
-    sampler: SamplerName = "dpmpp_2m"
-    comfortable_area: int = 512 * 512  # what SD 1.x was trained at
-    minimum_px: int = 64
-    vocabulary: Vocabulary | None = None
-    recovery: Recovery = LEARNED
-    longest_chunks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +51,7 @@ class Checkpoint:
         notices: What was assumed about it.
         file: The single file that holds its weights, where it is one.
         hub: Where it came from, where that is a hub; its weights may still have to be fetched.
-        places: Where parts lie that were given beside it: folders or single files, by role.
+        parts: Parts that were given beside it, by role.
     """
 
     name: str
@@ -99,7 +68,7 @@ class Checkpoint:
     notices: tuple[Notice, ...] = ()
     file: SingleFile | None = None
     hub: HubPlace | None = None
-    places: Places = field(default_factory=dict[str, Path])
+    parts: GivenParts = field(default_factory=dict[str, Given])
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -126,9 +95,14 @@ class Checkpoint:
         """What to open it by again: its folder or its file, in full."""
         return (self.folder if self.file is None else self.file.path).resolve()
 
+    @property
+    def part_names(self) -> dict[str, str]:
+        """What a recipe calls the parts that were given."""
+        return {role: one.name for role, one in self.parts.items()}
+
     def part(self, role: str) -> Part:
         """Where the weights of that role lie, and its config."""
-        return part_of(role, self.folder, self.file, self.places)
+        return part_of(role, self.folder, self.file, self.parts)
 
     def fetch(self) -> None:
         """Makes sure that the weights are on this machine.
@@ -137,48 +111,19 @@ class Checkpoint:
             ModelError: they are on a hub and do not come.
         """
         if self.hub is not None:
-            own = self.classes.keys() - self.places.keys()
+            own = self.classes.keys() - self.parts.keys()
             fetch_weights(self.hub, sorted(role for role in own if "tokenizer" not in role))
 
     @cached_property
     def sha256(self) -> str:
         """One hash over the files that decide pixels: the JSON, the scheduler and the loaded roles."""
         self.fetch()
-        digest = hashlib.sha256()
-        for name, path in self._files():
-            digest.update(f"{name}\0{_sha256(path).hex()}\n".encode())
-        if self.file is not None:
-            digest.update(_sha256(self.file.path))
-        return digest.hexdigest()
-
-    def _files(self) -> Iterator[tuple[str, Path]]:
-        """Every file that is hashed but the single one, under the name that it has in a folder."""
-        named = {name: self.folder / name for name in ("model_index.json", "underpaint.json")}
-        for role in ("scheduler", *self.classes):
-            place = self.places.get(role, self.folder / role)
-            inside = place.iterdir() if place.is_dir() else [place]
-            named |= {f"{role}/{path.name}": path for path in inside}
-        for name in sorted(named, key=lambda name: name.split("/")):
-            if named[name].is_file():
-                yield name, named[name]
-
-
-def _sha256(path: Path) -> bytes:
-    """The hash of a file; that of a large one is remembered while its size and time stay."""
-    facts = path.stat()
-    if facts.st_size < SLOW_BYTES:
-        return _hashed(path)
-    return _remembered(path, facts.st_size, facts.st_mtime_ns)
-
-
-@lru_cache(maxsize=32)
-def _remembered(path: Path, _size: int, _time: int) -> bytes:
-    return _hashed(path)
-
-
-def _hashed(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        return fingerprint(
+            self.folder,
+            ("scheduler", *self.classes),
+            elsewhere=self.parts,
+            whole=None if self.file is None else self.file.path,
+        )
 
 
 def folder_of(model: str | Path) -> Path:
@@ -192,7 +137,7 @@ def find(
     *,
     prediction: Told | None = None,
     distilled: Distilled | None = None,
-    places: Places | None = None,
+    parts: Mapping[str, str | Path] | None = None,
 ) -> Checkpoint:
     """The checkpoint of that name, folder or file; the shipped default for None.
 
@@ -200,30 +145,35 @@ def find(
         model: A shipped name, a folder, a single file, or a name on a hub.
         prediction: What its network predicts, where its scheduler says otherwise.
         distilled: How it was distilled, where it cannot tell or its name misleads.
-        places: Parts that lie elsewhere, such as ``{"vae": Path("ae.safetensors")}``: each a folder in
-            the diffusers layout or a single file; they take the place of the model's own.
+        parts: Parts that lie elsewhere, such as ``{"vae": "ae.safetensors"}``: each a folder in the
+            diffusers layout, a single file or a name on a hub; they take the place of the model's own.
 
     Raises:
         ModelError: there is no such model, its folder is incomplete or damaged, or it names classes
             that are not loaded.
     """
-    asked = model or DEFAULT_MODEL
+    return _found(model or DEFAULT_MODEL, prediction, distilled, given(parts or {}))
+
+
+def _found(
+    asked: str | Path, prediction: Told | None, distilled: Distilled | None, parts: GivenParts
+) -> Checkpoint:
     if isinstance(asked, str) and is_hub_name(asked):
         place = find_on_hub(asked)
-        found = find(place.folder, prediction=prediction, distilled=distilled, places=places)
+        found = _found(place.folder, prediction, distilled, parts)
         way, notices = found.distilled, found.notices
         if distilled is None and way == "none":  # a snapshot is called by its commit
             way = named(place.repo)
             if way != "none":
-                found = find(place.folder, prediction=prediction, distilled=way, places=places)
+                found = _found(place.folder, prediction, way, parts)
                 notices = (*notices, assumed(place.repo, way))
         return replace(found, name=place.name, notices=notices, hub=place)
     folder = folder_of(asked)
     try:
         if folder.is_file():
-            return _read_file(folder, prediction, distilled, places or {})
+            return _read_file(folder, prediction, distilled, parts)
         _check_folder(folder)
-        return _read(_name_of(asked, folder), folder, prediction, distilled, places or {})
+        return _read(_name_of(asked, folder), folder, prediction, distilled, parts)
     except ModelError:
         raise
     except (OSError, ValueError, TypeError, LookupError) as problem:
@@ -238,18 +188,18 @@ def _name_of(asked: str | Path, folder: Path) -> str:
 
 
 def _read_file(
-    path: Path, prediction: Told | None, distilled: Distilled | None, places: Places
+    path: Path, prediction: Told | None, distilled: Distilled | None, parts: GivenParts
 ) -> Checkpoint:
     if path.suffix != ".safetensors":
         raise ModelError(_why_not_a_folder(path))
     found = recognise(read_header(path))
     told = prediction or found.prediction
-    made = _read(path.resolve().stem, CONFIGS / found.variant, told, distilled, places)
-    held = {*found.parts, *places}
+    made = _read(path.resolve().stem, CONFIGS / found.variant, told, distilled, parts)
+    held = {*found.parts, *parts}
     if needed := [role for role in found.missing if role not in {*held, *made.family.optional}]:
         raise ModelError(
-            f"{path.name} holds no {' and no '.join(needed)}; give the whole model, or in Python "
-            f"places={{{needed[0]!r}: PATH, ...}} with a folder or a .safetensors file for each"
+            f"{path.name} holds no {' and no '.join(needed)}; give the whole model, or a folder or a "
+            f".safetensors file for each: --part {needed[0]}=PATH, in Python parts={{{needed[0]!r}: PATH}}"
         )
     classes = {
         role: name
@@ -276,19 +226,19 @@ def _read(
     folder: Path,
     prediction: Told | None,
     distilled: Distilled | None,
-    places: Places,
+    parts: GivenParts,
 ) -> Checkpoint:
     index = read_json(folder / "model_index.json")
     family = family_of(index)
-    check_places(family, places)
-    vae = read_json(part_of("vae", folder, None, places).config / "config.json")
+    check_parts(family, parts)
+    vae = read_json(part_of("vae", folder, None, parts).config / "config.json")
     core = read_json(folder / family.core / "config.json")
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     if prediction is not None:
         scheduler["prediction_type"] = {"eps": "epsilon", "v": "v_prediction"}[prediction]
     way, notices = (distilled, ()) if distilled else _distilled(name, core, scheduler)
-    classes = classes_of(_with_places(index, vae, places), family)
-    if absent := [role for role in places if role not in classes]:
+    classes = classes_of(_with_parts(index, vae, parts), family)
+    if absent := [role for role in parts if role not in classes]:
         raise ModelError(
             f"the model {name} has no {absent[0]} that another could take the place of"
         )
@@ -299,26 +249,26 @@ def _read(
         family=family,
         classes=classes,
         scheduler=scheduler,
-        defaults=_defaults(folder, _of_family(family, core, cell_px, way)),
+        defaults=preferences(folder, family, core, cell_px=cell_px, distilled=way),
         latents=_latents(vae),
         cell_px=cell_px,
         multiple_px=cell_px * _cells(core),
         embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
         distilled=way,
         notices=notices,
-        places=places,
+        parts=parts,
     )
     _ = checkpoint.schedule  # a scheduler that cannot be read is refused now
     return checkpoint
 
 
-def _with_places(
-    index: Mapping[str, Any], vae: Mapping[str, Any], places: Places
+def _with_parts(
+    index: Mapping[str, Any], vae: Mapping[str, Any], parts: GivenParts
 ) -> dict[str, Any]:
     """The index as it would be, had the model been saved with the autoencoder that was given."""
-    given = places.get("vae")
-    told = {"vae": ["diffusers", vae.get("_class_name")]} if given and given.is_dir() else {}
-    return {**index, **told}
+    if "vae" not in parts or not parts["vae"].path.is_dir():
+        return dict(index)
+    return {**index, "vae": ["diffusers", vae.get("_class_name")]}
 
 
 def _distilled(
@@ -377,97 +327,3 @@ def _why_not_a_folder(path: Path) -> str:
     if path.is_file():
         return f"{path.name} is no .safetensors file"
     return f"no model is called {str(path)!r}"
-
-
-def _of_family(
-    family: Family, core: Mapping[str, Any], cell_px: int, distilled: Distilled
-) -> Defaults:
-    """What suits a model of this family that says nothing about it."""
-    cells = core.get("sample_size") if family.core == "unet" else None
-    side = cells * cell_px if isinstance(cells, int) else family.native_px
-    suits = family if distilled == "none" else DISTILLATIONS[distilled]
-    scale = suits.guidance_scale
-    if core.get("time_cond_proj_dim"):
-        scale = LCM_SCALE
-    steps = suits.steps_over_all
-    if distilled != "none" and family.distilled_steps is not None:
-        steps = family.distilled_steps
-    return Defaults(steps, scale, suits.sampler, side * side)
-
-
-def _defaults(folder: Path, known: Defaults) -> Defaults:
-    own = folder / "underpaint.json"
-    if not own.is_file():
-        return known
-    said = read_json(own)
-    scale = said.get("guidance_scale", known.guidance_scale)
-    sampler = said.get("sampler", known.sampler)
-    area, side = (
-        said.get("comfortable_px", known.comfortable_area),
-        said.get("min_px", known.minimum_px),
-    )
-    steps = said.get("steps_over_all", known.steps_over_all)
-    chunks = said.get("longest_chunks")
-    if (
-        not (isinstance(scale, int | float) and scale >= 0)
-        or sampler not in SAMPLER_NAMES
-        or not all(isinstance(one, int) and one >= 1 for one in (area, side, steps, chunks or 1))
-    ):
-        raise ModelError(
-            "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "
-            f"{', '.join(SAMPLER_NAMES)}, and whole positive comfortable_px, min_px, steps_over_all and longest_chunks"
-        )
-    return Defaults(
-        steps, float(scale), sampler, area, side, _vocabulary(said), _recovery(said), chunks
-    )
-
-
-def _recovery(said: Mapping[str, Any]) -> Recovery:
-    match said.get("recovery"):
-        case None:
-            return LEARNED
-        case {"beta": int() | float() as beta, "p": int() | float() as p} if (
-            0 < beta < math.inf and 0 < p < math.inf
-        ):
-            return Recovery(float(beta), float(p))
-        case _:
-            raise ModelError(
-                "the recovery in the checkpoint's underpaint.json must hold beta and p, both above 0"
-            )
-
-
-def _vocabulary(said: Mapping[str, Any]) -> Vocabulary | None:
-    match said.get("vocabulary"):
-        case None:
-            return None
-        case {"phrases": [*phrases], "near": {**near}} if all(
-            isinstance(text, str) for text in (*phrases, *near, *near.values())
-        ):
-            return Vocabulary(
-                tuple(cast("list[str]", phrases)), MappingProxyType(cast("dict[str, str]", near))
-            )
-        case _:
-            raise ModelError(
-                "the vocabulary in the checkpoint's underpaint.json must hold phrases, a list of "
-                "texts, and near, an object of texts"
-            )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object from a checkpoint.
-
-    Raises:
-        ModelError: it is missing, not a regular file, too large or not an object.
-    """
-    place = f"{path.parent.name}/{path.name}"
-    if not path.is_file():
-        raise ModelError(f"the checkpoint has no {place}; the diffusers layout needs it")
-    if path.stat().st_size > CONFIG_LIMIT_BYTES:
-        raise ModelError(f"{place} is larger than any real config; the checkpoint is damaged")
-    try:
-        content: object = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError):
-        raise ModelError(f"{place} is not JSON; the checkpoint is damaged") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{place} holds no JSON object; the checkpoint is damaged")
-    return cast("dict[str, Any]", content)

@@ -87,6 +87,18 @@ def find(text: str) -> HubPlace:
     return HubPlace(found["repo"], folder.name, folder)
 
 
+def fetch_part(text: str) -> HubPlace:
+    """One network that has a repository of its own, such as an autoencoder, weights and all.
+
+    Raises:
+        ModelError: as ``find``.
+    """
+    found = _NAME.fullmatch(text)
+    assert found is not None  # noqa: S101  is_hub_name was asked
+    folder = _snapshot(found["repo"], found["revision"], ("*.json", "*.txt", "*.safetensors"))
+    return HubPlace(found["repo"], folder.name, folder)
+
+
 def fetch_weights(place: HubPlace, roles: Sequence[str]) -> None:
     """Fetches the safetensors of those roles, in half precision only where there is no other.
 

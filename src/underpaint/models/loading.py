@@ -17,9 +17,10 @@ from transformers.utils import logging as transformers_logging
 from underpaint.codec import Codec
 from underpaint.denoiser import Denoiser, Prompt
 from underpaint.errors import ModelError, Notice
-from underpaint.models.catalog import Checkpoint, read_json
+from underpaint.models.catalog import Checkpoint
 from underpaint.models.headers import check_weights
 from underpaint.models.hub import FP16
+from underpaint.models.json_files import read_json
 from underpaint.models.memory import check_fits, free_memory, needs_of
 from underpaint.models.single_file import opened_part
 from underpaint.models.vocabularies import complete_tokenizer
@@ -134,7 +135,7 @@ def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
     Raises:
         ModelError: the checkpoint is a single file, and its vocabulary is nowhere on this machine.
     """
-    if checkpoint.file is None or role in checkpoint.places:
+    if checkpoint.file is None or role in checkpoint.parts:
         return kind.from_pretrained(checkpoint.part(role).config, local_files_only=True)
     of_words = checkpoint.part(role.replace("tokenizer", "text_encoder"))
     encoder = read_json(of_words.config / "config.json")

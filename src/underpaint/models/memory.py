@@ -6,7 +6,6 @@ from pathlib import Path
 
 from underpaint.errors import ModelError
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.headers import Header, check_weights, read_header
 
 TEXT_BYTES = 4  # text encoders compute in float32, on the CPU
 # But language models, whose billions of numbers stay as they are stored.
@@ -46,10 +45,11 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
     for role in checkpoint.classes:
         if role.startswith("tokenizer"):
             continue
+        part = checkpoint.part(role)
         if checkpoint.classes[role] in STORED:
-            words += sum(header.path.stat().st_size for header in _headers(checkpoint, role))
+            words += sum(header.path.stat().st_size for header in part.headers())
             continue
-        count = _parameters(checkpoint, role)
+        count = part.parameters()
         if role.startswith("text_encoder"):
             words += TEXT_BYTES * count
         else:
@@ -57,22 +57,6 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
     area = min(checkpoint.defaults.comfortable_area, tile_px**2)
     work = area * DECODER_BYTES[checkpoint.classes["vae"]] * number_bytes // 4
     return Needs(networks, words, work)
-
-
-def _parameters(checkpoint: Checkpoint, role: str) -> int:
-    prefix = checkpoint.part(role).prefix
-    return sum(
-        header.count(lambda name: name.startswith(prefix)) for header in _headers(checkpoint, role)
-    )
-
-
-def _headers(checkpoint: Checkpoint, role: str) -> list[Header]:
-    part = checkpoint.part(role)
-    if part.file is not None:
-        return [read_header(part.file)]
-    files = check_weights(part.config)
-    whole = [file for file in files if ".fp16" not in file.name] or list(files)
-    return [read_header(file) for file in whole]
 
 
 def check_fits(name: str, needs: Needs, *, own_memory: int | None, device_free: int | None) -> None:

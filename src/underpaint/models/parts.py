@@ -1,14 +1,30 @@
 """Where the weights of each part of a checkpoint lie; no torch."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from underpaint.errors import ModelError
 from underpaint.models.families import Family
-from underpaint.models.headers import read_header
+from underpaint.models.headers import Header, check_weights, read_header
+from underpaint.models.hub import fetch_part, is_hub_name
 
-Places = Mapping[str, Path]
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A part that was given beside a model.
+
+    Attributes:
+        path: A folder in the diffusers layout, or a single file.
+        name: What a recipe calls it: without folders, or a hub's name with its commit.
+    """
+
+    path: Path
+    name: str
+
+
+GivenParts = Mapping[str, Given]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +33,11 @@ class SingleFile:
 
     Attributes:
         path: The file.
-        parts: The prefix of each part's key names.
+        prefixes: What the key names of each part begin with.
     """
 
     path: Path
-    parts: Mapping[str, str]
+    prefixes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +54,40 @@ class Part:
     file: Path | None = None
     prefix: str = ""
 
+    def headers(self) -> list[Header]:
+        """The headers of its files; of those in two precisions, of the whole one.
 
-def part_of(role: str, folder: Path, whole: SingleFile | None, places: Places) -> Part:
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        if self.file is not None:
+            return [read_header(self.file)]
+        files = check_weights(self.config)
+        whole = [file for file in files if ".fp16" not in file.name] or list(files)
+        return [read_header(file) for file in whole]
+
+    def parameters(self) -> int:
+        """How many numbers it has; a single file may hold others, such as running means."""
+        return sum(
+            header.count(lambda name: name.startswith(self.prefix)) for header in self.headers()
+        )
+
+
+def part_of(role: str, folder: Path, whole: SingleFile | None, parts: GivenParts) -> Part:
     """Where ``role`` lies: in the place that was given for it, else in the checkpoint itself.
 
     Args:
         role: The part.
         folder: The checkpoint's, or the small configuration of its kind.
         whole: The single file, where the checkpoint is one.
-        places: Folders and files that were given.
+        parts: What was given.
     """
-    own, given = folder / role, places.get(role)
-    if given is not None:
-        return Part(given) if given.is_dir() else Part(own, given, _prefix(given, role))
-    if whole is not None and role in whole.parts:
-        return Part(own, whole.path, whole.parts[role])
+    own = folder / role
+    if role in parts:
+        path = parts[role].path
+        return Part(path) if path.is_dir() else Part(own, path, _prefix(path, role))
+    if whole is not None and role in whole.prefixes:
+        return Part(own, whole.path, whole.prefixes[role])
     return Part(own)
 
 
@@ -67,14 +102,32 @@ def _prefix(file: Path, role: str) -> str:
     return next((one for one in _VAE_PREFIXES if any(n.startswith(one) for n in names)), "")
 
 
-def check_places(family: Family, places: Places) -> None:
-    """Makes sure that ``places`` names parts of the family, and what exists.
+def given(parts: Mapping[str, str | Path]) -> GivenParts:
+    """Where each of these places is: a folder, a file, or a name on a hub, whose files are fetched.
+
+    Raises:
+        ModelError: it is on a hub and does not come.
+    """
+    return {role: _given(place) for role, place in parts.items()}
+
+
+def _given(place: str | Path) -> Given:
+    if isinstance(place, str) and is_hub_name(place):
+        found = fetch_part(place)
+        return Given(found.folder, found.name)
+    path = Path(os.path.expanduser(place))  # noqa: PTH111  never raises
+    return Given(path, path.name)
+
+
+def check_parts(family: Family, parts: GivenParts) -> None:
+    """Makes sure that ``parts`` names parts of the family, and what exists.
 
     Raises:
         ModelError: it does not.
     """
     known = sorted(family.roles.keys() - {family.core})
-    for role, place in places.items():
+    for role, one in parts.items():
+        place = one.path
         if role not in known:
             raise ModelError(
                 f"{role[:80]!r} is no part of {family.name} that can be given; these are: "

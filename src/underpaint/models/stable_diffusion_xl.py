@@ -16,9 +16,10 @@ from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelW
 from underpaint.denoiser import Prompt, Row
 from underpaint.errors import Notice
 from underpaint.models.autoencoder import open_autoencoder
-from underpaint.models.catalog import Checkpoint, read_json
+from underpaint.models.catalog import Checkpoint
 from underpaint.models.clip_text import ClipWords, TextModel
 from underpaint.models.embedded import Embedded, embedded, pooled_of
+from underpaint.models.json_files import read_json
 from underpaint.models.loading import Model
 from underpaint.models.stable_diffusion import (
     UNetDenoiser,

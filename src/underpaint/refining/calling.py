@@ -1,6 +1,7 @@
 """A refinement with one call from Python."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def refine(
     prompt: str | None = None,
     source: pixels.Source | pixels.Picture | None = None,
     model: str | Path | None = None,
+    parts: Mapping[str, str | Path] | None = None,
     device: str = "auto",
     precision: str | None = None,
 ) -> Refined:
@@ -52,6 +54,7 @@ def refine(
         prompt: Other words than its own.
         source: What it was made from; a file's is looked for beside it, a result remembers its own.
         model: The checkpoint's folder, where it is neither shipped nor on the hub.
+        parts: Parts of it that lay elsewhere, where they are not on the hub.
         device: Where it runs.
         precision: In which numbers; the recipe's if left out.
 
@@ -60,10 +63,10 @@ def refine(
     """
     planned = plan_refinement(
         near, variation=variation, strength=strength, count=count, seed=seed, prompt=prompt,
-        source=source, model=model, precision=precision,
+        source=source, model=model, parts=parts, precision=precision,
     )  # fmt: skip
     engine = engine_for(
-        planned.request, planned.checkpoint.place, device=device, precision=planned.precision
+        planned.request, planned.checkpoint, device=device, precision=planned.precision
     )
     events = engine.stream([planned.request])
     results = tuple(event.result for event in events if isinstance(event, Finished))

@@ -36,7 +36,7 @@ def turned(
     Raises:
         RequestError: a value is out of bounds.
     """
-    kept = recipe.request.model_dump() | {"source": source, "model": None}
+    kept = recipe.request.model_dump() | {"source": source, "model": None, "parts": None}
     if prompt is not None:
         kept["prompt"] = prompt
     other = draw_seed() if seed is None else seed
@@ -65,7 +65,12 @@ def continued(
     Raises:
         RequestError: a value is out of bounds.
     """
-    kept = recipe.request.model_dump() | {"source": result, "model": None, "size": None}
+    kept = recipe.request.model_dump() | {
+        "source": result,
+        "model": None,
+        "parts": None,
+        "size": None,
+    }
     kept |= {"steps": None, "steps_like": None, "variation": 0.0, "variation_seed": None}
     if prompt is not None:
         kept["prompt"] = prompt

@@ -1,6 +1,7 @@
 """A refinement before anything runs: which request, on which model, in which numbers; no torch."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def plan_refinement(
     prompt: str | None = None,
     source: pixels.Source | pixels.Picture | None = None,
     model: str | Path | None = None,
+    parts: Mapping[str, str | Path] | None = None,
     precision: str | None = None,
 ) -> Refinement:
     """What ``refine`` will render; ``refining.calling.refine`` tells what each argument means.
@@ -69,7 +71,7 @@ def plan_refinement(
         before = pixels.read(_source_of(near, recipe) if source is None else source)
         request = turned(recipe, before, variation=share, seed=seed, count=count, prompt=prompt)
         notices = turned_notices(recipe)
-    checkpoint = find_model(recipe, model)
+    checkpoint = find_model(recipe, model, parts)
     return Refinement(request, checkpoint, precision or _known_precision(recipe), notices)
 
 

@@ -79,6 +79,7 @@ def sweep(
         source=os.fspath(source) if isinstance(source, str | os.PathLike) else "SOURCE.png",
         options={
             "--model": None if model is None else str(model),
+            "--part": [f"{role}={place}" for role, place in (request.parts or {}).items()],
             "--device": None if device == "auto" else device,
             "--precision": None if precision == "auto" else precision,
         },

@@ -1,17 +1,19 @@
 """The command line that renders a request again; no torch."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from underpaint.geometry import Size
 from underpaint.request import Request
 
-_NOT_OPTIONS = frozenset({"source", "prompt", "count", "model"})
+_NOT_OPTIONS = frozenset({"source", "prompt", "count", "model", "parts"})
+
+Option = str | bool | Sequence[str] | None
 
 
 def render_command(
-    request: Request, *, source: str, output: str, more: Mapping[str, str | bool | None]
+    request: Request, *, source: str, output: str, more: Mapping[str, Option]
 ) -> str:
     """``underpaint render …`` for one picture, quoted for a POSIX shell.
 
@@ -22,7 +24,8 @@ def render_command(
         request: Of one picture.
         source: Its path, as the person who runs the command would type it.
         output: The file to write.
-        more: Other options, by their flags: text, True for a flag alone, None or False for nothing.
+        more: Other options, by their flags: text, several of it, True for a flag alone, None or
+            False for nothing.
     """
     words = [source, request.prompt]
     if any(word.startswith("-") for word in words):
@@ -32,7 +35,8 @@ def render_command(
         if value is True:
             options.append(flag)
         elif value:
-            options.append(_option(flag, str(value)))
+            several = [value] if isinstance(value, str) else value
+            options += [_option(flag, one) for one in several]
     options.append(_option("-o", output))
     quoted = shlex.join(words)
     line = ["underpaint render", quoted, *options] if words[0] != "--" else [

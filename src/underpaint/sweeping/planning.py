@@ -12,7 +12,7 @@ from underpaint.models.catalog import Checkpoint
 from underpaint.planning import draw_seed, needs_spectrum, resolve, settle
 from underpaint.request import Request
 from underpaint.sweeping.axes import Axis, check_count
-from underpaint.sweeping.commands import render_command
+from underpaint.sweeping.commands import Option, render_command
 from underpaint.sweeping.grid import Cell, Grid, lay_out
 
 DEFAULT_STRENGTHS = "0.2:0.9:8"
@@ -42,7 +42,7 @@ class Sweep:
     checkpoint: Checkpoint
     folder: Path
     source: str
-    options: Mapping[str, str | bool | None] = field(default_factory=dict[str, str | bool | None])
+    options: Mapping[str, Option] = field(default_factory=dict[str, Option])
     seed_was_drawn: bool = False
     notices: tuple[Notice, ...] = ()
 
@@ -76,7 +76,7 @@ def plan_sweep(
     checkpoint: Checkpoint,
     folder: str | Path,
     source: str,
-    options: Mapping[str, str | bool | None],
+    options: Mapping[str, Option],
     many: bool = False,
     overwrite: bool = False,
 ) -> Sweep:

@@ -1,0 +1,59 @@
+"""One hash over the files of a checkpoint that decide pixels; no torch."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from underpaint.models.parts import GivenParts
+
+SLOW_BYTES = 64 * 1024 * 1024  # takes a tenth of a second to hash
+
+
+def fingerprint(
+    folder: Path, roles: Iterable[str], *, elsewhere: GivenParts, whole: Path | None
+) -> str:
+    """The SHA-256 of the names and hashes of everything that is loaded, in hexadecimal.
+
+    Args:
+        folder: The checkpoint's, or the small configuration of its kind.
+        roles: Which of its folders count.
+        elsewhere: What was given in the place of some.
+        whole: The single file, where the checkpoint is one.
+    """
+    digest = hashlib.sha256()
+    for name, path in _files(folder, roles, elsewhere):
+        digest.update(f"{name}\0{_sha256(path).hex()}\n".encode())
+    if whole is not None:
+        digest.update(_sha256(whole))
+    return digest.hexdigest()
+
+
+def _files(folder: Path, roles: Iterable[str], elsewhere: GivenParts) -> Iterator[tuple[str, Path]]:
+    """Every file but the single one, under the name that it has in a folder."""
+    named = {name: folder / name for name in ("model_index.json", "underpaint.json")}
+    for role in roles:
+        place = elsewhere[role].path if role in elsewhere else folder / role
+        inside = place.iterdir() if place.is_dir() else [place]
+        named |= {f"{role}/{path.name}": path for path in inside}
+    for name in sorted(named, key=lambda name: name.split("/")):
+        if named[name].is_file():
+            yield name, named[name]
+
+
+def _sha256(path: Path) -> bytes:
+    """The hash of a file; that of a large one is remembered while its size and time stay."""
+    facts = path.stat()
+    if facts.st_size < SLOW_BYTES:
+        return _hashed(path)
+    return _remembered(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _remembered(path: Path, _size: int, _time: int) -> bytes:
+    return _hashed(path)
+
+
+def _hashed(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
