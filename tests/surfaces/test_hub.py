@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.surfaces.hub_server import COMMIT, OWN, Hub, serving
+from tests.tiny_checkpoint import make_tiny_checkpoint
+from underpaint.origins import recipe_of
 
 
 @pytest.fixture
@@ -128,3 +132,23 @@ def test_offline_and_not_in_the_cache_is_one_sentence(
     assert "not in the cache" in done.stderr
     assert done.stderr.count("\n") == 1
     assert hub.asked == []
+
+
+def test_an_autoencoder_with_a_repository_of_its_own_takes_the_place_of_the_models(
+    tiny: Path, scene: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(make_tiny_checkpoint(tmp_path / "other", seed=9) / "vae", repository)
+    (repository / "taesd_decoder.safetensors").write_bytes(b"for other programs")
+    words = ("render", scene, "oil", "-n", 1, "--seed", 1, "-m", tiny, "--json")
+    with serving(repository) as hub:
+        done = underpaint(hub, tmp_path, *words, "--part", f"vae={OWN}", "-o", "a.png")
+        assert done.returncode == 0, done.stderr
+        assert "taesd_decoder.safetensors" not in hub.asked
+        (repository / "taesd_decoder.safetensors").unlink()
+        beside = underpaint(hub, tmp_path, *words, "--part", f"vae={repository}", "-o", "b.png")
+        assert beside.returncode == 0, beside.stderr
+        again = ("replay", "a.png", "--source", scene, "-m", tiny)
+        assert underpaint(hub, tmp_path, *again, HF_HUB_OFFLINE="1").returncode == 0
+    assert recipe_of(tmp_path / "a.png").request.parts == {"vae": f"{OWN}@{COMMIT}"}
+    assert np.array_equal(*(np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png")))

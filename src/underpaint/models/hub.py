@@ -95,7 +95,8 @@ def fetch_part(text: str) -> HubPlace:
     """
     found = _NAME.fullmatch(text)
     assert found is not None  # noqa: S101  is_hub_name was asked
-    folder = _snapshot(found["repo"], found["revision"], ("*.json", "*.txt", "*.safetensors"))
+    files = ("*.json", "*.txt", "diffusion_pytorch_model*.safetensors", "model*.safetensors")
+    folder = _snapshot(found["repo"], found["revision"], files)
     return HubPlace(found["repo"], folder.name, folder)
 
 
