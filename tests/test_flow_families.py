@@ -1,5 +1,6 @@
 """What the families of rectified-flow transformers share, and what is each one's own, beside pixels."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from underpaint.denoiser import Row
 from underpaint.errors import RequestError
 from underpaint.models import catalog
 from underpaint.models.embedded import Embedded
-from underpaint.models.memory import needs_of
+from underpaint.models.headers import PRECISIONS, read_header
+from underpaint.models.memory import BLOCKS, needs_of
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "flux": make_tiny_flux,
@@ -152,7 +154,12 @@ def test_z_image_turbo_takes_its_eight_steps(tmp_path: Path) -> None:
 def test_a_language_model_needs_the_memory_that_it_is_stored_in(folders: dict[str, Path]) -> None:
     folder = folders["qwen-image"]
     needs = needs_of(catalog.find(folder), number_bytes=4, tile_px=1280)
-    assert needs.words == (folder / "text_encoder" / "model.safetensors").stat().st_size
+    header = read_header(folder / "text_encoder" / "model.safetensors")
+    stored = sum(
+        math.prod(shape) * PRECISIONS[header.precisions[name]] // 8
+        for name, shape in header.shapes.items()
+    )
+    assert needs.words == stored + 4 * header.parameters // BLOCKS  # one of them in float32
 
 
 @THE_NEW

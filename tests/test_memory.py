@@ -1,27 +1,40 @@
 """What a model takes is told before it is loaded, and refused with the figure where it cannot fit."""
 
+import copy
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    Qwen3Config,
+    Qwen3Model,
+    T5Config,
+    T5EncoderModel,
+)
 
+from tests.conftest import soft_picture
 from tests.tiny_families import make_tiny_xl
-from underpaint import Engine
-from underpaint.errors import ModelError
-from underpaint.models import catalog, loading
-from underpaint.models.memory import Needs, check_fits, free_memory, needs_of
+from underpaint import Engine, Request
+from underpaint.errors import ModelError, RequestError
+from underpaint.models import catalog, model
+from underpaint.models.memory import Needs, Offload, check_fits, free_memory, needs_of
+from underpaint.models.upcast import in_float32
 
 
 def test_needs_are_counted_from_the_files(tmp_path: Path) -> None:
     folder = make_tiny_xl(tmp_path / "xl")
     checkpoint = catalog.find(folder)
-    model = Engine(folder, device="cpu", precision="float32").model
+    loaded = Engine(folder, device="cpu", precision="float32").model
 
     def numbers(*networks: torch.nn.Module) -> int:
         return sum(p.numel() for network in networks for p in network.parameters())
 
-    words = [one.network for one in model.words.clip.models]  # type: ignore[attr-defined]
-    networks = (model.denoiser.network, model.codec.network)  # type: ignore[attr-defined]
+    words = [one.network for one in loaded.words.clip.models]  # type: ignore[attr-defined]
+    networks = (loaded.denoiser.network, loaded.codec.network)  # type: ignore[attr-defined]
     full = needs_of(checkpoint, number_bytes=4, tile_px=1280)
     assert full == Needs(4 * numbers(*networks), 4 * numbers(*words), 4096 * 1500)
     half = needs_of(checkpoint, number_bytes=2, tile_px=1280)
@@ -32,7 +45,7 @@ def test_needs_are_counted_from_the_files(tmp_path: Path) -> None:
     ("memory", "gpu", "words"),
     [
         (6_000_000_000, None, None),
-        (4_900_000_000, None, "takes 5.5 GB of memory and 4.9 GB are free, 0.6 GB too few"),
+        (3_400_000_000, None, "takes 3.5 GB of memory and 3.4 GB are free, 0.1 GB too few"),
         (None, None, None),
         (2_100_000_000, 3_500_000_000, None),
         (2_100_000_000, 3_000_000_000, "3.5 GB of the GPU and 3.0 GB are free, 0.5 GB too few"),
@@ -48,11 +61,112 @@ def test_what_is_missing_is_told(memory: int | None, gpu: int | None, words: str
             check_fits("big", needs, own_memory=memory, device_free=gpu)
 
 
+@pytest.mark.parametrize(
+    ("offload", "memory", "turns"),
+    [
+        ("auto", 5_600_000_000, False),
+        ("auto", 5_400_000_000, True),
+        ("auto", None, False),
+        ("text", 9_000_000_000, True),
+        ("none", 5_600_000_000, False),
+    ],
+)
+def test_text_encoders_and_network_take_turns_where_memory_is_short(
+    offload: Offload, memory: int | None, turns: bool
+) -> None:
+    needs = Needs(networks=3_000_000_000, words=2_000_000_000, work=500_000_000)
+    taken = check_fits("big", needs, offload=offload, own_memory=memory, device_free=None)
+    assert taken is turns
+
+
+def test_one_who_wants_both_in_memory_is_told_the_way_out() -> None:
+    needs = Needs(networks=3_000_000_000, words=2_000_000_000, work=500_000_000)
+    with pytest.raises(ModelError, match=r"takes 5\.5 GB .* use --offload text, a smaller model"):
+        check_fits("big", needs, offload="none", own_memory=5_000_000_000, device_free=None)
+
+
+def test_taking_turns_holds_one_of_both_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    folder = make_tiny_xl(tmp_path / "xl")
+    asked = [
+        Request(source=soft_picture(64, 64), prompt=text, seed=1, steps=2)
+        for text in ("oil", "ink", "oil")
+    ]
+    plain = Engine(folder, device="cpu", precision="float32", offload="none")
+    turning = Engine(folder, device="cpu", precision="float32", offload="text")
+    for request in asked:
+        made = turning.render(request)
+        assert turning.model._words is None  # the network was the last that was needed
+        assert made.encode(".png") == plain.render(request).encode(".png")
+        network = weakref.ref(turning.model.denoiser.network)  # type: ignore[attr-defined]
+        _ = turning.model.words
+        gc.collect()
+        assert network() is None
+    assert made.notices == ()
+    assert plain.model._words is not None
+
+
+def test_short_memory_is_told_and_got_along_with(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = needs_of(catalog.find(tiny), number_bytes=4, tile_px=1280)
+    free = needs.networks + needs.work + needs.words // 2
+    monkeypatch.setattr(model, "free_memory", lambda: free)
+    engine = Engine(tiny, device="cpu", precision="float32")
+    result = engine.render(Request(source=soft_picture(64, 64), prompt="oil", steps=1))
+    assert "taking-turns" in [notice.code for notice in result.notices]
+    with pytest.raises(ModelError, match="--offload text"):
+        _ = Engine(tiny, device="cpu", precision="float32", offload="none").model
+    with pytest.raises(RequestError, match="offload must be one of auto, none, text, got 'disk'"):
+        Engine(tiny, offload="disk")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["t5", "qwen", "clip"])
+def test_what_is_stored_in_half_precision_answers_as_if_loaded_in_float32(
+    kind: str, stored: torch.dtype
+) -> None:
+    torch.manual_seed(3)
+    made = small(kind).eval()
+    half = copy.deepcopy(made).to(stored)
+    whole = copy.deepcopy(half).float()
+    ids = torch.randint(0, 50, (1, 7))
+    kept = in_float32(half)
+    with torch.inference_mode():
+        for _ in range(2):
+            assert torch.equal(kept(ids)[0], whole(ids)[0])
+    large = [one for one in kept.parameters() if one.dim() > 1]
+    assert {one.dtype for one in large} == {stored}
+
+
+def small(kind: str) -> torch.nn.Module:
+    match kind:
+        case "t5":
+            config = T5Config(
+                vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2,
+                feed_forward_proj="gated-gelu",
+            )  # fmt: skip
+            return T5EncoderModel(config)
+        case "qwen":
+            return Qwen3Model(
+                Qwen3Config(
+                    vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+                    num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+                )
+            )  # fmt: skip
+        case _:
+            return CLIPTextModel(
+                CLIPTextConfig(
+                    vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+                    num_attention_heads=2, max_position_embeddings=8,
+                )
+            )  # fmt: skip
+
+
 def test_a_model_that_cannot_fit_is_refused_before_its_weights_are_read(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "free_memory", lambda: 1000)
-    monkeypatch.setattr(loading, "opened", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(model, "free_memory", lambda: 1000)
+    monkeypatch.setattr(model, "open_autoencoder", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(ModelError, match="GB too few"):
         _ = Engine(tiny, device="cpu", precision="float32").model
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from underpaint.guidance import guided
 from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
 from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
+from underpaint.models.memory import Offload
 from underpaint.noise import Variation
 from underpaint.planning import Resolved, needs_spectrum, refiner_of, resolve, sizes
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
@@ -36,7 +37,7 @@ from underpaint.survival import Spectrum
 if TYPE_CHECKING:
     from PIL import Image
 
-    from underpaint.models.loading import Model
+    from underpaint.models.model import Model
 
 V = TypeVar("V")
 
@@ -76,6 +77,7 @@ class Engine:
         *,
         device: str = "auto",
         precision: str = "auto",
+        offload: Offload = "auto",
         prediction: Told | None = None,
         distilled: Distilled | None = None,
         parts: Mapping[str, str | Path] | None = None,
@@ -90,6 +92,8 @@ class Engine:
                 already; the shipped default for None.
             device: ``auto``, or one of torch's, such as ``cpu`` or ``cuda``.
             precision: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+            offload: Whether text encoders leave memory once a prompt is read: ``auto`` where it is short,
+                ``none``, ``text`` always. It costs the time to open them again.
             prediction: What its network predicts, ``eps`` or ``v``, where its file cannot tell.
             distilled: How it was distilled, where its file cannot tell.
             parts: Parts of the model that lie elsewhere, such as ``{"vae": "ae.safetensors"}``.
@@ -101,13 +105,18 @@ class Engine:
 
         Raises:
             ModelError: there is no such model.
-            RequestError: there is no such device or precision, or fewer than one row.
+            RequestError: there is no such device, precision or offload, or fewer than one row.
         """
         if not isinstance(model, catalog.Checkpoint):
             model = catalog.find(model, prediction=prediction, distilled=distilled, parts=parts)
         self.checkpoint = model
         self.device = find_device(device)
         self.dtype = find_dtype(precision, self.device)
+        if offload not in get_args(Offload):
+            raise RequestError(
+                f"offload must be one of {', '.join(get_args(Offload))}, got {offload!r}"
+            )
+        self._offload: Offload = offload
         if rows_per_call is None:
             rows_per_call = 1 if self.device.type == "cpu" else ROWS_ON_GPU
         if rows_per_call < 1:
@@ -309,9 +318,9 @@ class Engine:
 
     def _loaded(self, checkpoint: catalog.Checkpoint) -> "Model":
         with collector_paused():
-            from underpaint.models.loading import load  # noqa: PLC0415  heavy: when needed
+            from underpaint.models.model import load  # noqa: PLC0415  heavy: when needed
 
-        return load(checkpoint, device=self.device, dtype=self.dtype)
+        return load(checkpoint, device=self.device, dtype=self.dtype, offload=self._offload)
 
     # --- and out ----------------------------------------------------------------------------------
 
@@ -330,7 +339,7 @@ class Engine:
         source = image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
         if one.frame is not None:
             image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
-            resolved = _with_notices(resolved, self.model.codec.notices)
+            resolved = _with_notices(resolved, (*self.model.notices, *self.model.codec.notices))
         recipe = replace(self._recipe(resolved, picture), fidelity=compare_images(source, image))
         return self._after(Result(image, recipe))
 

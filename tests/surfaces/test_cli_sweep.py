@@ -94,26 +94,19 @@ def test_a_process_renders_the_very_bytes_of_a_cell_of_the_shipped_model(
 def test_a_sweep_encodes_its_source_once_and_each_prompt_once(
     run: Run, scene: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from underpaint.models import stable_diffusion
+    from underpaint.models.autoencoder import Autoencoder
+    from underpaint.models.stable_diffusion import Words
 
     calls: list[str] = []
-    load = stable_diffusion.load
+    for part, owner in (("source", Autoencoder), ("words", Words)):
 
-    def counted(*given: Any, **named: Any) -> Any:
-        model = load(*given, **named)
-        for part, owner in (("source", model.codec), ("words", model.words)):
-            plain = owner.encode
+        def encode(
+            self: Any, value: Any, *, part: str = part, plain: Any = owner.encode, **named: Any
+        ) -> Any:
+            calls.append(part)
+            return plain(self, value, **named)
 
-            def encode(
-                _: Any, value: Any, part: str = part, plain: Any = plain, **named: Any
-            ) -> Any:
-                calls.append(part)
-                return plain(value, **named)
-
-            monkeypatch.setattr(type(owner), "encode", encode)
-        return model
-
-    monkeypatch.setattr(stable_diffusion, "load", counted)
+        monkeypatch.setattr(owner, "encode", encode)
     words = ("--prompt", "ink", "-s", "0.3,0.6,0.9", "-n", "1", "-m", tiny, "-o", "out", "-q")
     assert run("sweep", scene, "oil", *words).code == 0
     # the negative prompt is a third text

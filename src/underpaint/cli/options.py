@@ -15,6 +15,7 @@ from underpaint.geometry import Fit
 from underpaint.levels import Spacing
 from underpaint.models import catalog
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.memory import Offload
 from underpaint.peers import Peer
 from underpaint.planning import Precision
 from underpaint.request import Distilled, Request, SamplerName, StrengthScale, Told
@@ -132,6 +133,14 @@ class Wish:
     precision: Annotated[
         Precision, typer.Option("--precision", help="The numbers the networks compute in.")
     ] = "auto"
+    offload: Annotated[
+        Offload,
+        typer.Option(
+            "--offload",
+            help="Whether text encoders leave memory once a prompt is read: auto, where it is short; "
+            "none; text, always.",
+        ),
+    ] = "auto"
     exact: Annotated[
         bool,
         typer.Option("--exact", help="One picture a network call on every device, as on the CPU."),
@@ -165,6 +174,7 @@ class Wish:
             self.checkpoint(),
             device=self.device,
             precision=self.precision,
+            offload=self.offload,
             rows_per_call=1 if self.exact else None,
         )
 

@@ -14,8 +14,10 @@ from torch import Tensor
 from underpaint.errors import ModelError, Notice
 from underpaint.geometry import windows
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.loading import TILE_PX, fed, opened
+from underpaint.models.loading import fed, opened
 
+# A decoder of Stable Diffusion's shape holds about 1.5 kB a pixel in float32, 2.4 GB of such a tile.
+TILE_PX = 1280
 # Beyond the reach of every convolution of AutoencoderTiny; what is left of KL's normalisation over a
 # whole tile is blended over it.
 OVERLAP_PX = 256

@@ -14,10 +14,9 @@ from diffusers.models.transformers.transformer_chroma import ChromaTransformer2D
 from torch import Tensor
 
 from underpaint.denoiser import Row
-from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Sentences, hidden_of
-from underpaint.models.loading import Model, opened
+from underpaint.models.loading import opened
 from underpaint.models.t5 import open_masked_reader
 from underpaint.models.transformer import (
     ExactTimes,
@@ -54,18 +53,18 @@ def _in_numbers(dtype: torch.dtype, _module: object, _told: object, features: Te
     return features.to(dtype)
 
 
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; T5 stays in float32."""
+def open_denoiser(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> TransformerDenoiser:
+    """Its transformer."""
     transformer = opened(ChromaTransformer2DModel, checkpoint, "transformer", dtype).to(device)
     times = transformer.time_text_embed
     feed = Feed(ExactTimes().attach(times))
     times.register_forward_hook(partial(_in_numbers, dtype))
-    return Model(
-        codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
-        denoiser=TransformerDenoiser(
-            transformer, checkpoint.schedule, device, dtype, feed, unpacked
-        ),
-        words=Sentences(
-            open_masked_reader(checkpoint, longest=T5_TOKENS), "Chroma, which reads T5"
-        ),
-    )
+    return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, unpacked)
+
+
+def open_words(checkpoint: Checkpoint) -> Sentences:
+    """Its T5."""
+    reader = open_masked_reader(checkpoint, longest=T5_TOKENS)
+    return Sentences(reader, "Chroma, which reads T5")

@@ -16,10 +16,9 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from underpaint.denoiser import Prompt, Row
 from underpaint.errors import Notice
-from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Embedded, check_no_clip_skip, hidden_of, pooled_of
-from underpaint.models.loading import Model, opened, opened_tokenizer
+from underpaint.models.loading import opened, opened_tokenizer
 from underpaint.models.t5 import LongReader, open_long_reader
 from underpaint.models.transformer import (
     ExactTimes,
@@ -86,19 +85,19 @@ class Feed:
         }
 
 
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; the CLIP encoder stays in float32."""
+def open_denoiser(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> TransformerDenoiser:
+    """Its transformer."""
     transformer = opened(FluxTransformer2DModel, checkpoint, "transformer", dtype).to(device)
-    embeds = bool(transformer.config.guidance_embeds)
-    feed = Feed(embeds, ExactTimes().attach(transformer.time_text_embed))
-    return Model(
-        codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
-        denoiser=TransformerDenoiser(
-            transformer, checkpoint.schedule, device, dtype, feed, unpacked
-        ),
-        words=Words(
-            opened_tokenizer(CLIPTokenizer, checkpoint, "tokenizer"),
-            opened(CLIPTextModel, checkpoint, "text_encoder", torch.float32),
-            open_long_reader(checkpoint, 2, longest=T5_TOKENS[embeds]),
-        ),
+    feed = Feed(checkpoint.embeds_guidance, ExactTimes().attach(transformer.time_text_embed))
+    return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, unpacked)
+
+
+def open_words(checkpoint: Checkpoint) -> Words:
+    """Its CLIP, read as one vector, and T5."""
+    return Words(
+        opened_tokenizer(CLIPTokenizer, checkpoint, "tokenizer"),
+        opened(CLIPTextModel, checkpoint, "text_encoder", torch.float32),
+        open_long_reader(checkpoint, 2, longest=T5_TOKENS[checkpoint.embeds_guidance]),
     )

@@ -1,12 +1,10 @@
-"""Opening networks: the adapter of a checkpoint's family, and what all adapters share."""
+"""Opening networks and tokenizers from a checkpoint's files: what all families share."""
 
-import importlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -14,75 +12,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from underpaint.codec import Codec
-from underpaint.denoiser import Denoiser, Prompt
-from underpaint.errors import ModelError, Notice
+from underpaint.errors import ModelError
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.headers import check_weights
 from underpaint.models.hub import FP16
 from underpaint.models.json_files import read_json
-from underpaint.models.memory import check_fits, free_memory, needs_of
 from underpaint.models.single_file import opened_part
 from underpaint.models.vocabularies import complete_tokenizer
-
-# A decoder of Stable Diffusion's shape holds about 1.5 kB a pixel in float32, 2.4 GB of such a tile.
-TILE_PX = 1280
-
-
-class Words(Protocol):
-    """A family's text encoders."""
-
-    def encode(
-        self, text: str, *, negative: bool = False, clip_skip: int = 0
-    ) -> tuple[Prompt, tuple[Notice, ...]]:
-        """What the denoiser of the same family understands, and what to say about the text."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """A loaded checkpoint, whatever its family.
-
-    Attributes:
-        codec: Its autoencoder.
-        denoiser: Its network, not yet guided.
-        words: Its text encoders.
-    """
-
-    codec: Codec
-    denoiser: Denoiser
-    words: Words
-
-
-class Adapter(Protocol):
-    """What the module of a family offers."""
-
-    def load(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-        """The checkpoint's networks on ``device`` in ``dtype``."""
-        ...
-
-
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; text encoders stay in float32.
-
-    Raises:
-        ModelError: weights are missing, are no safetensors, or do not fit their config.
-    """
-    checkpoint.fetch()
-    _check_files(checkpoint, device, dtype)
-    module = importlib.import_module(f"underpaint.models.{checkpoint.family.adapter}")
-    with _without_chatter(), _refusals(checkpoint):
-        return cast("Adapter", module).load(checkpoint, device=device, dtype=dtype)
-
-
-def _check_files(checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
-    """Makes sure that every file is sound, and that there is room for what they hold."""
-    for role in checkpoint.classes:
-        if "tokenizer" not in role and checkpoint.part(role).file is None:
-            _checked(checkpoint, role)
-    needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)
-    on_gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
-    check_fits(checkpoint.name, needs, own_memory=free_memory(), device_free=on_gpu)
 
 
 def opened(
@@ -98,13 +34,12 @@ def opened(
     """
     part = checkpoint.part(role)
     if part.file is not None:
-        numbers = torch.float32 if dtype == "auto" else dtype
         try:
-            network = opened_part(kind, part, role, numbers)
+            network = opened_part(kind, part, role, None if dtype == "auto" else dtype)
         except ValueError as problem:
             raise ValueError(f"{part.file.name} does not fit, {problem}") from None
         return network.eval().requires_grad_(requires_grad=False)
-    files = _checked(checkpoint, role)
+    files = checked(checkpoint, role)
     halves = [file for file in files if f".{FP16}" in file.name]
     variant = {"variant": FP16} if halves and len(halves) == len(files) else {}
     # transformers calls it dtype and diffusers torch_dtype
@@ -122,7 +57,12 @@ def opened(
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def _checked(checkpoint: Checkpoint, role: str) -> tuple[Path, ...]:
+def checked(checkpoint: Checkpoint, role: str) -> tuple[Path, ...]:
+    """The files of that role, their headers read.
+
+    Raises:
+        ModelError: one is missing or damaged.
+    """
     try:
         return check_weights(checkpoint.part(role).config)
     except ModelError as problem:
@@ -150,7 +90,7 @@ def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
 
 
 @contextmanager
-def _refusals(checkpoint: Checkpoint) -> Generator[None]:
+def refusals(checkpoint: Checkpoint) -> Generator[None]:
     """Turns what the libraries raise about a checkpoint into one sentence."""
     try:
         yield
@@ -164,7 +104,7 @@ def _refusals(checkpoint: Checkpoint) -> Generator[None]:
 
 
 @contextmanager
-def _without_chatter() -> Generator[None]:
+def without_chatter() -> Generator[None]:
     """Keeps the libraries' progress bars and advice off standard error while they load."""
     voices = (diffusers_logging, transformers_logging)
     levels = [voice.get_verbosity() for voice in voices]

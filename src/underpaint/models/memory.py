@@ -3,19 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from underpaint.errors import ModelError
+from underpaint.errors import ModelError, Notice
 from underpaint.models.catalog import Checkpoint
 
+Offload = Literal["auto", "none", "text"]
+"""Whether text encoders leave memory once a prompt is read: where it is short, never, or always."""
+
 TEXT_BYTES = 4  # text encoders compute in float32, on the CPU
-# But language models, whose billions of numbers stay as they are stored.
-STORED = frozenset({"Qwen3Model", "Qwen3ForCausalLM", "Qwen2_5_VLForConditionalGeneration"})
+# But large ones, whose billions of numbers stay as they are stored (upcast.py).
+STORED = frozenset(
+    {"T5EncoderModel", "Qwen3Model", "Qwen3ForCausalLM", "Qwen2_5_VLForConditionalGeneration"}
+)
 # Peak of a decoder's activations a pixel in float32: two maps of its widest layer at full size.
 DECODER_BYTES: Mapping[str, int] = {
     "AutoencoderKL": 1500,
     "AutoencoderTiny": 600,
     "AutoencoderKLQwenImage": 3000,
 }
+BLOCKS = 24  # of T5-XXL; one at a time is in float32
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -34,6 +41,14 @@ class Needs:
     words: int
     work: int
 
+    def turns_taken(self, name: str) -> Notice:
+        """What to say where text encoders and network do not fit beside one another."""
+        return Notice(
+            "taking-turns",
+            f"the text encoders of {name} ({self.words / 1e9:.1f} GB) do not fit into memory beside its "
+            "network, so they leave it once a prompt is read; --offload none keeps them",
+        )
+
 
 def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Needs:
     """What ``checkpoint`` takes in numbers of that size, from the headers of its files.
@@ -46,10 +61,10 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
         if role.startswith("tokenizer"):
             continue
         part = checkpoint.part(role)
-        if checkpoint.classes[role] in STORED:
-            words += sum(header.path.stat().st_size for header in part.headers())
-            continue
         count = part.parameters()
+        if checkpoint.classes[role] in STORED:
+            words += part.stored_bytes() + TEXT_BYTES * count // BLOCKS
+            continue
         if role.startswith("text_encoder"):
             words += TEXT_BYTES * count
         else:
@@ -59,12 +74,22 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
     return Needs(networks, words, work)
 
 
-def check_fits(name: str, needs: Needs, *, own_memory: int | None, device_free: int | None) -> None:
-    """Makes sure that there is room, as far as that is known.
+def check_fits(
+    name: str,
+    needs: Needs,
+    *,
+    offload: Offload = "auto",
+    own_memory: int | None,
+    device_free: int | None,
+) -> bool:
+    """Whether text encoders and network take turns in memory; there is room for that.
+
+    As far as is known: where the free memory is not, everything stays.
 
     Args:
         name: The model's.
         needs: What it takes.
+        offload: ``text`` where they shall take turns, ``none`` where they shall not.
         own_memory: Bytes of the CPU's memory that are free, None where that cannot be known.
         device_free: Bytes of a GPU's that are free; None where networks run on the CPU.
 
@@ -75,9 +100,17 @@ def check_fits(name: str, needs: Needs, *, own_memory: int | None, device_free: 
     if device_free is not None:
         _check(name, "the GPU", on_device, device_free, "a smaller model, or --device cpu")
         _check(name, "memory", needs.words, own_memory, "a smaller model")
-        return
+        return offload == "text"
+    together = on_device + needs.words
+    turns = offload == "text" or (
+        offload == "auto" and own_memory is not None and together > own_memory
+    )
     advice = "a smaller model, or --precision bfloat16"
-    _check(name, "memory", on_device + needs.words, own_memory, advice)
+    if offload == "none":
+        advice = "--offload text, a smaller model, or --precision bfloat16"
+    needed = max(on_device, needs.words) if turns else together
+    _check(name, "memory", needed, own_memory, advice)
+    return turns
 
 
 def _check(name: str, where: str, needed: int, free: int | None, advice: str) -> None:

@@ -1,5 +1,6 @@
 """Where the weights of each part of a checkpoint lie; no torch."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from underpaint.errors import ModelError
 from underpaint.models.families import Family
-from underpaint.models.headers import Header, check_weights, read_header
+from underpaint.models.headers import PRECISIONS, Header, check_weights, read_header
 from underpaint.models.hub import fetch_part, is_hub_name
 
 
@@ -68,9 +69,19 @@ class Part:
 
     def parameters(self) -> int:
         """How many numbers it has; a single file may hold others, such as running means."""
+        return sum(header.count(self._is_own) for header in self.headers())
+
+    def stored_bytes(self) -> int:
+        """How many bytes it takes as it is stored, 8-bit numbers doubled."""
         return sum(
-            header.count(lambda name: name.startswith(self.prefix)) for header in self.headers()
+            math.prod(shape) * max(16, PRECISIONS[header.precisions[name]]) // 8
+            for header in self.headers()
+            for name, shape in header.shapes.items()
+            if self._is_own(name)
         )
+
+    def _is_own(self, name: str) -> bool:
+        return name.startswith(self.prefix)
 
 
 def part_of(role: str, folder: Path, whole: SingleFile | None, parts: GivenParts) -> Part:

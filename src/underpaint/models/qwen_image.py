@@ -16,12 +16,12 @@ from transformers import Qwen2Tokenizer  # pyright: ignore[reportUnknownVariable
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 
 from underpaint.denoiser import Row
-from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Sentences, hidden_of
 from underpaint.models.language_model import LanguageModel
-from underpaint.models.loading import Model, opened, opened_tokenizer
+from underpaint.models.loading import opened, opened_tokenizer
 from underpaint.models.transformer import ExactTimes, TransformerDenoiser, packed, unpacked
+from underpaint.models.upcast import in_float32
 
 TOKENS = 1024  # of a prompt and what follows it, at most, as its makers say
 # Their template, and how many tokens stand before the prompt in Qwen's vocabulary.
@@ -50,27 +50,25 @@ class Feed:
         }
 
 
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; the language model as it is stored.
-
-    What that model sees with, and its head, are not kept.
-    """
+def open_denoiser(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> TransformerDenoiser:
+    """Its transformer."""
     transformer = opened(QwenImageTransformer2DModel, checkpoint, "transformer", dtype).to(device)
     feed = Feed(ExactTimes().attach(transformer.time_text_embed))
+    return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, unpacked)
+
+
+def open_words(checkpoint: Checkpoint) -> Sentences:
+    """Its language model; what that sees with, and its head, are not kept."""
     whole = opened(Qwen2_5_VLForConditionalGeneration, checkpoint, "text_encoder", "auto")
     reader = LanguageModel(
         opened_tokenizer(cast("Any", Qwen2Tokenizer), checkpoint, "tokenizer"),
-        whole.model.language_model,
+        in_float32(whole.model.language_model),
         BEFORE,
         AFTER,
         longest=TOKENS,
         dropped=BEFORE_TOKENS,
         layer=-1,
     )
-    return Model(
-        codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
-        denoiser=TransformerDenoiser(
-            transformer, checkpoint.schedule, device, dtype, feed, unpacked
-        ),
-        words=Sentences(reader, "Qwen-Image, which reads Qwen2.5-VL"),
-    )
+    return Sentences(reader, "Qwen-Image, which reads Qwen2.5-VL")

@@ -23,19 +23,19 @@ Weights = dict[str, Tensor]
 SCALES = (".scale_weight", ".weight_scale")
 
 
-def opened_part(kind: Any, part: Part, role: str, dtype: torch.dtype) -> Any:
+def opened_part(kind: Any, part: Part, role: str, dtype: torch.dtype | None) -> Any:
     """The network of that role, every weight from the file.
 
     Args:
         kind: Its class.
         part: Where it lies.
         role: Which part it is.
-        dtype: The numbers that it will compute in.
+        dtype: The numbers that it will compute in; None leaves them as stored, 8-bit ones in bfloat16.
 
     Raises:
         ValueError: the file does not hold the part, or lacks some of its weights.
     """
-    weights = _unscaled(_read(part), dtype)
+    weights = _unscaled(_read(part), dtype or torch.bfloat16)
     if not weights:
         raise ValueError(f"it holds no {role}")
     with torch.device("meta"):
@@ -55,7 +55,12 @@ def opened_part(kind: Any, part: Part, role: str, dtype: torch.dtype) -> Any:
             )
     network.load_state_dict({name: weights[name] for name in wanted}, strict=True, assign=True)
     _fill_buffers(network)
-    return network.to(dtype)
+    if dtype is not None:
+        return network.to(dtype)
+    for parameter in network.parameters():
+        if parameter.dtype.itemsize == 1:  # nothing is looked up or added in 8 bits
+            parameter.data = parameter.data.to(torch.bfloat16)
+    return network
 
 
 def _read(part: Part) -> Weights:

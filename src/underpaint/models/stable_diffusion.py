@@ -17,11 +17,10 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 from underpaint.denoiser import Prompt, Row, to_x0
 from underpaint.errors import Notice
 from underpaint.levels import Prediction, Schedule
-from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.clip_text import ClipWords, TextModel, share_a_call, stacked
 from underpaint.models.embedded import Embedded, embedded, in_groups
-from underpaint.models.loading import Model, fed, opened, opened_tokenizer
+from underpaint.models.loading import fed, opened, opened_tokenizer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,16 +114,18 @@ class Words:
         return Prompt(Embedded(made.words, negative=negative)), notices
 
 
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; the text encoder stays in float32."""
+def open_denoiser(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> UNetDenoiser:
+    """Its UNet."""
+    unet = open_unet(checkpoint, device=device, dtype=dtype)
+    return UNetDenoiser(unet, checkpoint.schedule, device, dtype)
+
+
+def open_words(checkpoint: Checkpoint) -> Words:
+    """Its CLIP."""
     text = open_text_model(CLIPTextModel, checkpoint, "text_encoder")
-    return Model(
-        codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
-        denoiser=UNetDenoiser(
-            open_unet(checkpoint, device=device, dtype=dtype), checkpoint.schedule, device, dtype
-        ),
-        words=Words(ClipWords((text,), longest_chunks=checkpoint.defaults.longest_chunks)),
-    )
+    return Words(ClipWords((text,), longest_chunks=checkpoint.defaults.longest_chunks))
 
 
 def open_text_model(kind: Any, checkpoint: Checkpoint, role: str) -> TextModel:

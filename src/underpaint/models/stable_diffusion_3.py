@@ -15,11 +15,11 @@ from transformers.models.clip.modeling_clip import CLIPTextModelWithProjection
 
 from underpaint.denoiser import Prompt, Row
 from underpaint.errors import Notice
-from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.clip_text import ClipWords
 from underpaint.models.embedded import Embedded, hidden_of, pooled_of
-from underpaint.models.loading import Model, opened
+from underpaint.models.json_files import read_json
+from underpaint.models.loading import opened
 from underpaint.models.prompt_syntax import parse
 from underpaint.models.stable_diffusion import open_text_model
 from underpaint.models.t5 import LongReader, open_long_reader
@@ -72,9 +72,16 @@ def unchanged(output: Tensor, _height: int, _width: int) -> Tensor:
     return output
 
 
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; the CLIP encoders stay in float32."""
+def open_denoiser(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> TransformerDenoiser:
+    """Its transformer."""
     transformer = opened(SD3Transformer2DModel, checkpoint, "transformer", dtype).to(device)
+    return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, unchanged)
+
+
+def open_words(checkpoint: Checkpoint) -> Words:
+    """Both its CLIPs, and T5 where it is there."""
     clips = tuple(
         open_text_model(CLIPTextModelWithProjection, checkpoint, role)
         for role in ("text_encoder", "text_encoder_2")
@@ -82,14 +89,6 @@ def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) ->
     long_reader = None
     if "text_encoder_3" in checkpoint.classes:
         long_reader = open_long_reader(checkpoint, 3, longest=T5_TOKENS)
-    return Model(
-        codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
-        denoiser=TransformerDenoiser(
-            transformer, checkpoint.schedule, device, dtype, feed, unchanged
-        ),
-        words=Words(
-            ClipWords(clips, "penultimate", ONE_CHUNK),
-            long_reader,
-            int(transformer.config.joint_attention_dim),
-        ),
-    )
+    core = read_json(checkpoint.part("transformer").config / "config.json")
+    width = int(core["joint_attention_dim"])
+    return Words(ClipWords(clips, "penultimate", ONE_CHUNK), long_reader, width)

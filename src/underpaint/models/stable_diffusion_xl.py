@@ -15,12 +15,10 @@ from transformers.models.clip.modeling_clip import CLIPTextModel, CLIPTextModelW
 
 from underpaint.denoiser import Prompt, Row
 from underpaint.errors import Notice
-from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.clip_text import ClipWords, TextModel
 from underpaint.models.embedded import Embedded, embedded, pooled_of
 from underpaint.models.json_files import read_json
-from underpaint.models.loading import Model
 from underpaint.models.stable_diffusion import (
     UNetDenoiser,
     open_text_model,
@@ -85,21 +83,24 @@ class Words:
         return Prompt(Embedded(words, pooled, negative)), notices
 
 
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; the text encoders stay in float32."""
-    index = read_json(checkpoint.folder / "model_index.json")
-    codec = open_autoencoder(checkpoint, device=device, dtype=dtype)
+def open_denoiser(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> UNetDenoiser:
+    """Its UNet, which also reads sizes."""
     unet = open_unet(checkpoint, device=device, dtype=dtype)
-    scored = _reads_score(checkpoint, index)
+    scored = _reads_score(checkpoint, _index(checkpoint))
     also = Sizes(cell_px=checkpoint.cell_px, scored=scored)
-    return Model(
-        codec=codec,
-        denoiser=UNetDenoiser(unet, checkpoint.schedule, device, dtype, also),
-        words=Words(
-            ClipWords(_encoders(checkpoint), "penultimate", checkpoint.defaults.longest_chunks),
-            bool(index.get("force_zeros_for_empty_prompt", True)),
-        ),
-    )
+    return UNetDenoiser(unet, checkpoint.schedule, device, dtype, also)
+
+
+def open_words(checkpoint: Checkpoint) -> Words:
+    """Both its CLIPs, or the refiner's one."""
+    clip = ClipWords(_encoders(checkpoint), "penultimate", checkpoint.defaults.longest_chunks)
+    return Words(clip, bool(_index(checkpoint).get("force_zeros_for_empty_prompt", True)))
+
+
+def _index(checkpoint: Checkpoint) -> dict[str, Any]:
+    return read_json(checkpoint.folder / "model_index.json")
 
 
 def _reads_score(checkpoint: Checkpoint, index: Mapping[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from underpaint.errors import Notice
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import prompt_truncated
 from underpaint.models.loading import opened, opened_tokenizer
+from underpaint.models.upcast import in_float32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,5 +82,5 @@ def open_masked_reader(checkpoint: Checkpoint, *, longest: int) -> MaskedReader:
 def _opened(checkpoint: Checkpoint, number: str) -> tuple[Any, T5EncoderModel]:
     return (
         opened_tokenizer(cast("Any", T5TokenizerFast), checkpoint, f"tokenizer{number}"),
-        opened(T5EncoderModel, checkpoint, f"text_encoder{number}", torch.float32),
+        in_float32(opened(T5EncoderModel, checkpoint, f"text_encoder{number}", "auto")),
     )

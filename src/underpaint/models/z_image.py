@@ -15,12 +15,12 @@ from transformers import Qwen2Tokenizer  # pyright: ignore[reportUnknownVariable
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
 from underpaint.denoiser import Row
-from underpaint.models.autoencoder import open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Sentences, hidden_of
 from underpaint.models.language_model import LanguageModel
-from underpaint.models.loading import Model, opened, opened_tokenizer
+from underpaint.models.loading import opened, opened_tokenizer
 from underpaint.models.transformer import TransformerDenoiser
+from underpaint.models.upcast import in_float32
 
 TOKENS = 512  # of the template and the prompt, as its makers' inference.py reads them
 # Qwen3's chat template for one message, with thinking left to the model.
@@ -48,27 +48,24 @@ def turned_round(output: Tensor, _height: int, _width: int) -> Tensor:
     return -output[:, :, 0]
 
 
-def load(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> Model:
-    """The checkpoint's networks on ``device`` in ``dtype``; the language model as it is stored."""
+def open_denoiser(
+    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+) -> TransformerDenoiser:
+    """Its transformer."""
     transformer = opened(ZImageTransformer2DModel, checkpoint, "transformer", dtype).to(device)
+    feed = Feed(int(transformer.config.all_patch_size[0]))
+    return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, turned_round)
+
+
+def open_words(checkpoint: Checkpoint) -> Sentences:
+    """Its language model."""
     reader = LanguageModel(
         opened_tokenizer(cast("Any", Qwen2Tokenizer), checkpoint, "tokenizer"),
-        opened(Qwen3Model, checkpoint, "text_encoder", "auto"),
+        in_float32(opened(Qwen3Model, checkpoint, "text_encoder", "auto")),
         BEFORE,
         AFTER,
         longest=TOKENS,
         dropped=0,
         layer=-2,
     )
-    return Model(
-        codec=open_autoencoder(checkpoint, device=device, dtype=dtype),
-        denoiser=TransformerDenoiser(
-            transformer,
-            checkpoint.schedule,
-            device,
-            dtype,
-            Feed(int(transformer.config.all_patch_size[0])),
-            turned_round,
-        ),
-        words=Sentences(reader, "Z-Image, which reads Qwen3"),
-    )
+    return Sentences(reader, "Z-Image, which reads Qwen3")
