@@ -8,9 +8,13 @@ anew without rendering, and FOLDER/strength-scale.png; ``--write`` puts beta and
 underpaint.json.
 
 Change is 1 − multi-scale SSIM between the source and the result. Without a prompt, the default, it
-is what the noise alone undoes; with one, the pull of its words comes on top. A scale is good where
-one straight line tells the change from the strength (R², pooled over sources and step counts),
-where sources lie close together at one strength, where the step count does not matter, and where
+is what the noise alone undoes; with one, the pull of its words comes on top. Two pictures that have
+nothing to do with one another are not 0 alike but as much as empty skies and black space make them, so
+the way of a source ends at its own change at strength 1, where it is ignored: a run's change as a share of that
+is how far it strayed, from 0 to 1 for every source. Both are told; beta and p are fitted to the share.
+
+A scale is good where one straight line tells them from the strength (R², pooled over sources and step
+counts), where sources lie close together at one strength, where the step count does not matter, and where
 all sources need the same strength for the same change. The spreads are standard deviations.
 """
 
@@ -18,7 +22,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,6 +62,11 @@ class Curve:
     log_ratios: tuple[float, ...]
     changes: tuple[float, ...]
 
+    @property
+    def of_the_way(self) -> "Curve":
+        """The same with each change as a share of that at strength 1, where the source is ignored."""
+        return replace(self, changes=tuple(change / self.changes[-1] for change in self.changes))
+
     def change_at(self, time: float) -> float:
         """Between the levels that were rendered the change is interpolated in t."""
         return float(np.interp(time, self.times, self.changes))
@@ -76,7 +85,8 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     checkpoint = catalog.find(asked.model)
-    curves = curves_of(asked.model, asked.prompt, asked.out / "renders.json", asked.sources)
+    plain = curves_of(asked.model, asked.prompt, asked.out / "renders.json", asked.sources)
+    curves = [curve.of_the_way for curve in plain]
     fitted = fit([curve for curve in curves if not curve.held_out])
     tested = [curve for curve in curves if curve.held_out]
     if not tested:
@@ -85,16 +95,22 @@ def main() -> None:
     print(f"measured on: {', '.join(dict.fromkeys(curve.source for curve in tested))}")
     print(f"fitted on the others: beta {fitted.beta:.3g}, p {fitted.p:.3g}")
     scales = all_scales(checkpoint.schedule, fitted)
+    print("\nhow far it strayed, a share of the source's own change at strength 1")
     print_table({name: measured(scale, tested) for name, scale in scales.items()})
+    names = {curve.source for curve in tested}
+    print("\nthe change itself, on the same sources")
+    unscaled = [curve for curve in plain if curve.source in names]
+    print_table({name: measured(scale, unscaled) for name, scale in scales.items()})
     for kind in dict.fromkeys(curve.kind for curve in curves):
         alike = [curve for curve in curves if curve.kind == kind]
-        print(f"\nall {len({c.source for c in alike})} of the kind {kind}, fitted on or not")
+        count = len({c.source for c in alike})
+        print(f"\nhow far it strayed, all {count} of the kind {kind}, fitted on or not")
         some = ("calibrated, fitted", "schedule")
         print_table({name: measured(scales[name], alike) for name in some})
     from benchmarks.scale_plot import draw_panels
 
     panels = {
-        f"{name}: change against strength": [
+        f"{name}: how far it strayed against strength": [
             (curve.source, STRENGTHS, [curve.change_at(scale(s, curve)) for s in STRENGTHS])
             for curve in tested
         ]
@@ -216,28 +232,32 @@ def a1111_time(strength: float, steps: int) -> float:
 def fit(curves: Sequence[Curve]) -> Recovery:
     """The beta and p whose strengths tell the change best, by one straight line for all curves.
 
-    A grid, because it is quick, has no starting point and cannot stick. What is fitted is strength
-    against change at the levels that were rendered.
+    A grid, because it is quick, has no starting point and cannot stick. What is fitted is what is
+    measured afterwards: the change at each of the strengths.
     """
-    changes = np.concatenate([curve.changes[1:] for curve in curves])
-    ratios = np.concatenate([curve.log_ratios for curve in curves])
-    places = np.repeat(np.arange(len(curves)), [len(curve.times) - 1 for curve in curves])
-    most = max(len(curve.spectrum.octaves) for curve in curves)
-    energies = np.full((len(curves), most), np.nan)
-    for row, curve in zip(energies, curves, strict=True):
-        row[: len(curve.spectrum.octaves)] = [o.energy for o in curve.spectrum.octaves if o.counts]
-    snr = np.log(energies[places]) - 2 * ratios[:, None]
     best = max(
-        (_r_squared(_strengths(snr, beta, p), changes), float(beta), float(p))
-        for beta in BETAS
-        for p in POWERS
+        (_r_squared(np.tile(STRENGTHS, len(curves)), _changes(curves, beta, p)), beta, p)
+        for beta in BETAS.tolist()
+        for p in POWERS.tolist()
     )
     return Recovery(best[1], best[2])
 
 
-def _strengths(snr: Floats, beta: float, p: float) -> Floats:
-    log_q = p * (np.log(beta) + snr)
-    return np.asarray(1 - np.nanmean(1 / (1 + np.exp(-np.clip(log_q, -700, 700))), axis=1))
+def _changes(curves: Sequence[Curve], beta: float, p: float) -> Floats:
+    """Each curve's change at each of ``STRENGTHS`` on the scale with that beta and p."""
+    return np.concatenate(
+        [
+            np.interp(STRENGTHS, (0.0, *_strengths(curve, beta, p)), curve.changes)
+            for curve in curves
+        ]
+    )
+
+
+def _strengths(curve: Curve, beta: float, p: float) -> Floats:
+    """The strength of each rendered level on that scale."""
+    energies = np.log([o.energy for o in curve.spectrum.octaves if o.counts])
+    log_q = p * (np.log(beta) + energies - 2 * np.array(curve.log_ratios)[:, None])
+    return np.asarray(1 - (1 / (1 + np.exp(-np.clip(log_q, -700, 700)))).mean(axis=1))
 
 
 def _r_squared(x: Floats, y: Floats) -> float:
