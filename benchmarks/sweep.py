@@ -2,15 +2,17 @@
 
     python -m benchmarks.sweep [--runs 3] [--side 256] [--steps 8]
 
-Three ways make the same eight pictures in turn, in one process, so that what a machine does beside
-them falls on all alike: ``underpaint.sweep``, with its sheet, page and comparisons; one pipeline of
-diffusers that stays loaded; and a fresh pipeline for each picture, as separate scripts would have it.
+Three ways make the same eight pictures in turn, so that what a machine does beside them falls on all
+alike: ``underpaint.sweep``, with its sheet, page and comparisons; one pipeline of diffusers that stays
+loaded, in this same process; and a process of diffusers for each picture, as eight calls of a script.
 All load the same files, run the same sampler in float32, and write eight PNGs. Evaluations are counted at
 the network and must be equal; diffusers is asked for as many steps as leaves that number at each strength.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -35,8 +37,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--one", type=float, metavar="STRENGTH", help=argparse.SUPPRESS)
+    parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     quieten()
+    if options.one is not None:  # a process of diffusers' for one picture
+        with counted() as rows:
+            _called(_pipeline(), options.source, options.one, options.steps)
+        print(sum(rows))
+        return
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.png"
         sides = (options.side, options.side)
@@ -46,7 +55,7 @@ def main() -> None:
                 source, Path(folder) / f"sweep-{run}", options.steps
             ),
             "diffusers, one pipeline kept loaded": lambda _: _kept_loaded(source, options.steps),
-            "diffusers, a fresh pipeline each": lambda _: _fresh_each(source, options.steps),
+            "diffusers, a process each": lambda _: _process_each(source, options.steps),
         }
         seconds = measured(ways, options.runs, evaluations=len(STRENGTHS) * options.steps)
     report(seconds)
@@ -63,19 +72,23 @@ def quieten() -> None:
 
 
 def measured(
-    ways: dict[str, Callable[[int], None]], runs: int, *, evaluations: int
+    ways: dict[str, Callable[[int], int]], runs: int, *, evaluations: int
 ) -> dict[str, list[float]]:
-    """Seconds of each way, interleaved; the first round only warms caches of the disk and of torch."""
+    """Seconds of each way, interleaved; the first round only warms caches of the disk and of torch.
+
+    A way returns the rows that it counted itself, in other processes.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for run in range(runs + 1):
         for name, way in ways.items():
             with counted() as rows:
                 begun = time.perf_counter()
-                way(run)
+                elsewhere = way(run)
                 took = time.perf_counter() - begun
             # a guided evaluation is two rows, in one call or in two
-            if sum(rows) != 2 * evaluations:
-                raise SystemExit(f"{name}: {sum(rows)} rows, and {2 * evaluations} were planned")
+            made = sum(rows) + elsewhere
+            if made != 2 * evaluations:
+                raise SystemExit(f"{name}: {made} rows, and {2 * evaluations} were planned")
             if run:
                 seconds[name].append(took)
     print(f"{evaluations} guided evaluations each, counted at the network; {runs} runs in turn")
@@ -110,22 +123,31 @@ def counted() -> Iterator[list[int]]:
         UNet2DConditionModel.forward = plain
 
 
-def _swept(source: Path, folder: Path, steps: int) -> None:
+def _swept(source: Path, folder: Path, steps: int) -> int:
     sweep(
         source, PROMPT, folder, strength=STRENGTHS, steps=steps, seed=SEED, guidance_scale=GUIDANCE,
         precision="float32",
     )  # fmt: skip
+    return 0
 
 
-def _kept_loaded(source: Path, steps: int) -> None:
+def _kept_loaded(source: Path, steps: int) -> int:
     pipeline = _pipeline()
     for strength in STRENGTHS:
         _called(pipeline, source, strength, steps)
+    return 0
 
 
-def _fresh_each(source: Path, steps: int) -> None:
+def _process_each(source: Path, steps: int) -> int:
+    """The rows that the processes counted."""
+    command = [sys.executable, "-m", "benchmarks.sweep", "--source", source, "--steps", str(steps)]
+    rows = 0
     for strength in STRENGTHS:
-        _called(_pipeline(), source, strength, steps)
+        done = subprocess.run(
+            [*command, "--one", str(strength)], capture_output=True, text=True, check=True
+        )
+        rows += int(done.stdout.splitlines()[-1])
+    return rows
 
 
 def _pipeline() -> Any:
