@@ -87,8 +87,13 @@ class Pictures:
             y, x = rng.integers(0, picture.shape[0] - crop_px + 1, 2)
             picture = picture[y : y + crop_px, x : x + crop_px]
             out[row] = picture[:, ::-1] if rng.random() < 0.5 else picture
-        pixels = torch.from_numpy(out).permute(0, 3, 1, 2).float()
-        return (pixels / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return as_pictures(out)
+
+
+def as_pictures(pixels: NDArray[np.uint8]) -> Tensor:
+    """Pictures `[n, 3, h, w]` in -1...1 of `[n, h, w, 3]`, as convolutions like them."""
+    planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    return (planes / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def picture_loss(made: Tensor, wanted: Tensor) -> Tensor:

@@ -1,28 +1,101 @@
 """Trains the autoencoder's decoder; the encoder is what it is, so latents that were cached stay valid.
 
 python -m training.decoder --pictures DIR --run DIR --minutes 8
+
+Where the run has a denoiser, half of each batch are latents as that leaves them: its estimates differ a little from
+cell to cell, which a decoder that has only seen encoded pictures draws as a weave of 8 pixels.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
 
-from training.autoencoder import CROP_PX, Pictures, figures_line, judge, picture_loss
+from training.autoencoder import (
+    CROP_PX,
+    Pictures,
+    as_pictures,
+    figures_line,
+    judge,
+    picture_loss,
+)
+from training.denoiser import LEAST_STRENGTH, Networks, choose_task, paired_sample
 from training.hardware import autocast, compiled
+from training.latents import Scene
+from training.pictures import Variant
 from training.team import STOP, WORKERS, Member, Shared, start_team
+from training.text import tokenize
 
 BATCH = 8
+LATEST_LEVELS = (0.03, 0.2)  # of the last estimates of a run
 LEARNING_RATE = 5e-4
 LATENT_NOISE = 0.08  # the most; drawn per picture. It keeps the decoder calm when the UNet's estimate is a bit off.
 EMA_DECAY = 0.995
+
+
+class Estimates:
+    """Latents as the UNet leaves them at the end of a run, and the pictures that they stand for."""
+
+    def __init__(self, pictures: Path, run: Path, *, shards: int = 3, seed: int = 0) -> None:
+        self.rng, self.numbers = random.Random(seed), np.random.default_rng(seed)
+        self.networks = Networks(run)
+        with torch.no_grad():
+            mean = torch.load(run / "denoiser.pt")["mean"]
+            torch._foreach_copy_(self.networks.parameters, mean)
+        self.networks.unet.to(memory_format=torch.channels_last).requires_grad_(requires_grad=False)
+        self.tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
+        paths = sorted(pictures.resolve().glob("*.npz"))
+        self.scenes = [
+            (pixels, entry)
+            for path in self.rng.sample(paths, min(shards, len(paths)))
+            for pixels, entry in scenes_of(path)
+        ]
+
+    @torch.no_grad()
+    def draw(self, vae: AutoencoderTiny, count: int, crop_px: int) -> tuple[Tensor, Tensor]:
+        """What the decoder gets, `[count, 32, h, w]`, and the pixels `[count, 3, crop, crop]` that it shall make."""
+        sources, targets, words = [], [], []
+        for _ in range(count):
+            pixels, scene = self.rng.choice(self.scenes)
+            task = choose_task(self.rng, scene)
+            y, x = self.numbers.integers(0, (pixels.shape[1] - crop_px) // 8 + 1, 2) * 8
+            window = pixels[:, y : y + crop_px, x : x + crop_px]
+            sources.append(window[task.source])
+            targets.append(window[task.target])
+            words.append(task.words)
+        wanted = as_pictures(np.stack(targets))
+        source, target = (
+            vae.encoder(one).float() * vae.config.scaling_factor
+            for one in (as_pictures(np.stack(sources)), wanted)
+        )
+        t = torch.from_numpy(self.numbers.uniform(*LATEST_LEVELS, count)).float()
+        strength = torch.from_numpy(self.numbers.uniform(LEAST_STRENGTH, 0.99, count)).float()
+        left = (t / (1 - t)) / (strength / (1 - strength))
+        x, _ = paired_sample(source, target, t, left.clamp(max=1), torch.randn_like(target))
+        ids = tokenize(self.tokenizer, words)
+        read = self.networks.text(input_ids=ids).last_hidden_state
+        velocity = self.networks.unet(x, t * 1000, read, return_dict=False)[0]
+        return (x - t[:, None, None, None] * velocity) / vae.config.scaling_factor, wanted
+
+
+def scenes_of(path: Path) -> Iterator[tuple[NDArray[np.uint8], Scene]]:
+    """The pictures `[variants, h, w, 3]` of each scene of a shard, and what they are."""
+    shard = np.load(path)
+    for pixels, entry in zip(shard["pixels"], json.loads(str(shard["meta"])), strict=True):
+        variants = tuple(Variant(**variant) for variant in entry["variants"])
+        yield pixels, Scene(torch.empty(len(variants)), variants, tuple(entry["words"]))
 
 
 def train(pictures: Path, run: Path, minutes: float) -> None:
@@ -42,15 +115,20 @@ def work(rank: int, shared: Shared, folder: Path, run: Path, minutes: float) -> 
     member = Member(rank, shared, live, matrices(vae.decoder), lr=LEARNING_RATE, decay=EMA_DECAY)
     encode, decode = compiled(vae.encoder), compiled(vae.decoder)
     noise = LATENT_NOISE / vae.config.scaling_factor
+    estimates = Estimates(folder, run, seed=30 + rank) if (run / "denoiser.pt").exists() else None
+    share = BATCH // WORKERS
     start, step, losses = None, 0, []
     while True:
         if step % 50 == 0:
             pictures.refresh(Path(os.path.realpath(folder)))
-        wanted = pictures.crops(rng, BATCH // WORKERS, CROP_PX)
+        wanted = pictures.crops(rng, share if estimates is None else share // 2, CROP_PX)
         with autocast():
             with torch.no_grad():
                 z = encode(wanted).float()
                 z = z + torch.rand(len(z), 1, 1, 1) * noise * torch.randn_like(z)
+                if estimates is not None:
+                    left, meant = estimates.draw(vae, share - len(z), CROP_PX)
+                    z, wanted = torch.cat([z, left]), torch.cat([wanted, meant])
             made = decode(z)
         loss = picture_loss(made, wanted)
         loss.backward()
