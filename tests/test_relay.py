@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.conftest import soft_picture
 from tests.tiny_families import make_tiny_xl
-from underpaint import Engine, Request
+from underpaint import Engine, Request, refine, render, sweep
 from underpaint.denoiser import Guidance, Prompt, Row
 from underpaint.errors import RequestError
 from underpaint.guidance import guided
@@ -97,3 +97,26 @@ def test_a_refiner_of_other_latents_is_refused_before_anything_is_loaded(
 ) -> None:
     with pytest.raises(RequestError, match="other latents"):
         rendered(pair[0], refiner=str(tiny))
+
+
+def test_a_recipe_names_the_refiner_without_its_folder_and_refine_asks_for_it(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, second = pair
+    soft_picture(48, 32).save(tmp_path / "source.png")
+    result = render(
+        tmp_path / "source.png", "oil", strength=0.6, steps=4, seed=3, model=base, refiner=second,
+        device="cpu", precision="float32",
+    )  # fmt: skip
+    assert result.recipe.request.refiner == "refiner"
+    assert str(second.parent) not in result.recipe.to_json()
+    result.save(tmp_path / "near.png")
+    with pytest.raises(RequestError, match="with the refiner 'refiner', which is not shipped"):
+        refine(tmp_path / "near.png", model=base, count=1)
+    (cell, _) = sweep(
+        tmp_path / "source.png", "oil", tmp_path / "swept", strength=[0.6, 0.8], steps=4, seed=3,
+        model=base, shared={"refiner": str(second)}, device="cpu", precision="float32",
+    )  # fmt: skip
+    assert Path(cell.path).read_bytes() == (tmp_path / "near.png").read_bytes()
+    again = refine(tmp_path / "near.png", model=base, refiner=second, count=1, seed=1)
+    assert again.results[0].recipe.refiner == result.recipe.refiner

@@ -34,6 +34,7 @@ from training.text import new_text_encoder
 from training.vocabulary import NEAR, phrases
 
 GUIDANCE_SCALE = 2.0
+STEPS_OVER_ALL = 10  # twice as many change photographs by less than 1 of 255
 COMFORTABLE_PX = 512 * 512
 MIN_PX = 64
 
@@ -83,6 +84,7 @@ def write_index(folder: Path, guidance: float, subjects: Sequence[str]) -> None:
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
     own = {
         "guidance_scale": guidance,
+        "steps_over_all": STEPS_OVER_ALL,
         "comfortable_px": COMFORTABLE_PX,
         "min_px": MIN_PX,
         "longest_chunks": 1,

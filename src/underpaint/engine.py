@@ -24,7 +24,7 @@ from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
 from underpaint.models.memory import Offload
 from underpaint.noise import Variation
-from underpaint.planning import Resolved, needs_spectrum, refiner_of, resolve, sizes
+from underpaint.planning import Resolved, needs_spectrum, resolve, sizes
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
 from underpaint.relay import Relay, relayed
 from underpaint.request import Distilled, Request, Told
@@ -126,7 +126,7 @@ class Engine:
             torch.set_num_threads(threads)
         self._after = after
         self._sources: OrderedDict[str, Tensor] = OrderedDict()
-        self._second: dict[str, tuple[catalog.Checkpoint, Model]] = {}
+        self._second: dict[Path, Model] = {}
         self._prompts: OrderedDict[str, tuple[Prompt, tuple[Notice, ...]]] = OrderedDict()
 
     def render(self, request: Request, *, cancelled: Callable[[], bool] = lambda: False) -> Result:
@@ -222,8 +222,8 @@ class Engine:
             frame, latents, prompt, negative = None, torch.empty(0), Prompt(None), None
         else:
             frame, latents = self._framed(picture, request)
-            prompt, said = self._worded(request, schedule)
-            negative, also_said = self._worded(request, schedule, negative=True)
+            prompt, said = self._worded(resolved, schedule)
+            negative, also_said = self._worded(resolved, schedule, negative=True)
             plan = replace(plan, notices=(*plan.notices, *said, *also_said))
         sampler = choose(
             request.sampler or self.checkpoint.defaults.sampler,
@@ -281,15 +281,16 @@ class Engine:
         return frame, latents
 
     def _worded(
-        self, request: Request, schedule: Schedule, *, negative: bool = False
+        self, resolved: Resolved, schedule: Schedule, *, negative: bool = False
     ) -> tuple[Prompt, tuple[Notice, ...]]:
         """The prompt in the words of each network that will read it."""
+        request = resolved.request
         text = request.negative_prompt if negative else request.prompt
         skip = request.clip_skip
         first, said = self._read(self.model, text, negative=negative, clip_skip=skip)
-        if request.refiner is None:
+        if resolved.refiner is None:
             return first, said
-        _, model = self._refiner(request.refiner)
+        model = self._refiner(resolved.refiner)
         second, also_said = self._read(model, text, negative=negative, clip_skip=skip)
         below = schedule.level(request.refiner_start)
         return Prompt(Relay(first, second, model.denoiser, below)), (*said, *also_said)
@@ -304,12 +305,11 @@ class Engine:
             most=KEPT_PROMPTS,
         )
 
-    def _refiner(self, name: str) -> "tuple[catalog.Checkpoint, Model]":
+    def _refiner(self, checkpoint: catalog.Checkpoint) -> "Model":
         """The second model; one is kept loaded."""
-        if name not in self._second:
-            checkpoint = catalog.find(name)
-            self._second = {name: (checkpoint, self._loaded(checkpoint))}
-        return self._second[name]
+        if checkpoint.place not in self._second:
+            self._second = {checkpoint.place: self._loaded(checkpoint)}
+        return self._second[checkpoint.place]
 
     @cached_property
     def model(self) -> "Model":
@@ -349,7 +349,7 @@ class Engine:
         return self._recipe(self._resolved(request, picture), picture)
 
     def _recipe(self, resolved: Resolved, picture: pixels.Picture) -> Recipe:
-        second = refiner_of(resolved.request, self.checkpoint)
+        second = resolved.refiner
         return Recipe(
             request=resolved.request,
             plan=resolved.plan,

@@ -101,6 +101,23 @@ def find_model(
     )
 
 
+def find_refiner(recipe: Recipe, named: str | Path | None = None) -> str | None:
+    """Where the model is that took over, None where none did.
+
+    Raises:
+        RequestError: none is named, and it is neither shipped nor on the hub.
+    """
+    name = recipe.request.refiner
+    if named is not None or name is None:
+        return None if named is None else str(named)
+    if name not in catalog.SHIPPED and not is_hub_name(name):
+        raise RequestError(
+            f"the picture was made with the refiner {name!r}, which is not shipped; name its folder with "
+            "--refiner, or refiner= in Python"
+        )
+    return name
+
+
 def _parts_of(recipe: Recipe, named: Mapping[str, str | Path]) -> dict[str, str | Path]:
     """Where each part is that was given when the picture was made."""
     then = recipe.request.parts or {}

@@ -29,12 +29,14 @@ class Resolved:
         plan: Its start, levels and notices.
         size: The result's size.
         working_size: The size rendered at, without the margins that the networks need.
+        refiner: The model that takes over, if one does; the request has its name alone.
     """
 
     request: Request
     plan: Plan
     size: Size
     working_size: Size
+    refiner: Checkpoint | None = None
 
 
 def seeded(asked: Request) -> Request:
@@ -109,7 +111,9 @@ def resolve(
     if not plan.evaluations:
         work = size
     known = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
-    refiner_of(request, checkpoint)
+    refiner = refiner_of(asked, checkpoint)
+    if refiner is not None:
+        request = request.model_copy(update={"refiner": refiner.name})
     taught = checkpoint.family.distilled_steps
     off = off_trained_times(checkpoint.distilled, schedule, plan.levels, taught=taught)
     everything = (
@@ -117,7 +121,7 @@ def resolve(
         *plan.notices, *said, *copied, *off, *known, *_unheard(request, checkpoint),
         *notices, *_size_notices(size, work),
     )  # fmt: skip
-    return Resolved(request, replace(plan, notices=everything), size, work)
+    return Resolved(request, replace(plan, notices=everything), size, work, refiner)
 
 
 def refiner_of(asked: Request, checkpoint: Checkpoint) -> Checkpoint | None:

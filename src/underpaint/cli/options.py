@@ -70,7 +70,13 @@ class Wish:
         StrengthScale, _option("strength_scale", "--strength-scale")
     ] = _default("strength_scale")  # noqa: RUF009
     steps: Annotated[
-        int | None, _option("steps", "--steps", "-n", add=" Default: 20 x strength, at least 4.")
+        int | None,
+        _option(
+            "steps",
+            "--steps",
+            "-n",
+            add=" Default: the model's own (Gesso 10, most 20) x strength, at least 4.",
+        ),
     ] = None
     steps_like: Annotated[Peer | None, _option("steps_like", "--steps-like")] = None
     guidance_scale: Annotated[

@@ -61,6 +61,9 @@ def command(
         str | None, typer.Option("--model", "-m", help="The checkpoint's folder, if it was one.")
     ] = None,
     part: PartOption = None,
+    refiner: Annotated[
+        str | None, typer.Option("--refiner", help="The refiner's folder, if there was one.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     precision: Annotated[
         Precision | None,
@@ -76,7 +79,8 @@ def command(
     """
     planned = plan_refinement(
         file, variation=variation, strength=strength, count=count, seed=seed, prompt=prompt,
-        source=source, model=model, parts=parts_of(part), precision=precision,
+        source=source, model=model, parts=parts_of(part), refiner=refiner,
+        precision=precision,
     )  # fmt: skip
     request, checkpoint, notices = planned.request, planned.checkpoint, planned.notices
     if not needs_spectrum(request):  # else it is planned once the source is encoded

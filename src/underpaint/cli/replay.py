@@ -15,7 +15,7 @@ from underpaint.cli.painting import painted
 from underpaint.cli.reporting import progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, RequestError
 from underpaint.models.catalog import Checkpoint
-from underpaint.origins import find_model, find_source, recipe_of
+from underpaint.origins import find_model, find_refiner, find_source, recipe_of
 from underpaint.pixels.sniffing import HEAD_BYTES, Kind, sniff
 from underpaint.recipe import Build, Recipe
 from underpaint.results import Result
@@ -124,7 +124,7 @@ def _render_again(
     quiet: bool,
 ) -> tuple[Result, Build]:
     """The recipe's request on the device and in the numbers that it names, where there are such."""
-    second = refiner if refiner is not None else recipe.request.refiner
+    second = find_refiner(recipe, refiner)
     fresh = {"source": picture, "model": None, "parts": None, "refiner": second}
     request = recipe.request.model_copy(update=fresh)
     with progress(quiet=quiet) as meter:

@@ -36,6 +36,7 @@ def refine(
     source: pixels.Source | pixels.Picture | None = None,
     model: str | Path | None = None,
     parts: Mapping[str, str | Path] | None = None,
+    refiner: str | Path | None = None,
     device: str = "auto",
     precision: str | None = None,
 ) -> Refined:
@@ -55,6 +56,7 @@ def refine(
         source: What it was made from; a file's is looked for beside it, a result remembers its own.
         model: The checkpoint's folder, where it is neither shipped nor on the hub.
         parts: Parts of it that lay elsewhere, where they are not on the hub.
+        refiner: The refiner's folder, where there was one that is not on the hub.
         device: Where it runs.
         precision: In which numbers; the recipe's if left out.
 
@@ -63,7 +65,8 @@ def refine(
     """
     planned = plan_refinement(
         near, variation=variation, strength=strength, count=count, seed=seed, prompt=prompt,
-        source=source, model=model, parts=parts, precision=precision,
+        source=source, model=model, parts=parts, refiner=refiner,
+        precision=precision,
     )  # fmt: skip
     engine = engine_for(
         planned.request, planned.checkpoint, device=device, precision=planned.precision

@@ -8,7 +8,7 @@ from pathlib import Path
 from underpaint import pixels
 from underpaint.errors import Notice, RequestError
 from underpaint.models.catalog import Checkpoint
-from underpaint.origins import find_model, find_source, recipe_of
+from underpaint.origins import find_model, find_refiner, find_source, recipe_of
 from underpaint.planning import PRECISIONS
 from underpaint.recipe import Recipe
 from underpaint.refining.neighbours import VARIATION, continued, turned, turned_notices
@@ -46,6 +46,7 @@ def plan_refinement(
     source: pixels.Source | pixels.Picture | None = None,
     model: str | Path | None = None,
     parts: Mapping[str, str | Path] | None = None,
+    refiner: str | Path | None = None,
     precision: str | None = None,
 ) -> Refinement:
     """What ``refine`` will render; ``refining.calling.refine`` tells what each argument means.
@@ -71,6 +72,7 @@ def plan_refinement(
         before = pixels.read(_source_of(near, recipe) if source is None else source)
         request = turned(recipe, before, variation=share, seed=seed, count=count, prompt=prompt)
         notices = turned_notices(recipe)
+    request = request.model_copy(update={"refiner": find_refiner(recipe, refiner)})
     checkpoint = find_model(recipe, model, parts)
     return Refinement(request, checkpoint, precision or _known_precision(recipe), notices)
 

@@ -143,7 +143,10 @@ def _resolved(
         resolved = resolve(cell.request, checkpoint, picture.size, notices=picture.notices)
         for notice in resolved.plan.notices:
             notices.setdefault(notice.code, []).append(notice)
-        yield replace(cell, request=resolved.request)
+        again = {
+            "refiner": cell.request.refiner
+        }  # a place to open it from; only its name is resolved
+        yield replace(cell, request=resolved.request.model_copy(update=again))
 
 
 def _summed_up(notices: Mapping[str, list[Notice]], cells: int) -> Iterator[Notice]:
