@@ -574,3 +574,28 @@ def test_a_large_file_is_hashed_once_until_it_changes(
     assert path.stat().st_size == was.st_size
     assert catalog.find(path).sha256 != first
     assert hashed.count(str(path)) == 2
+
+
+def test_a_tiny_autoencoder_takes_the_place_of_a_large_one(tmp_path: Path) -> None:
+    """As diffusers' img2img does with ``vae=AutoencoderTiny``: same levels, noise and embeddings."""
+    folder = make_tiny_checkpoint(tmp_path / "folder")
+    torch.manual_seed(4)
+    small = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8), decoder_block_out_channels=(8, 8, 8),
+        num_encoder_blocks=(1, 1, 1), num_decoder_blocks=(1, 1, 1), latent_channels=4,
+        scaling_factor=0.7,
+    )  # fmt: skip
+    small.save_pretrained(tmp_path / "taesd")
+    engine = Engine(
+        folder, device="cpu", precision="float32", parts={"vae": str(tmp_path / "taesd")}
+    )
+    picture = torch.rand(3, 32, 48) * 2 - 1
+    latents = engine.model.codec.encode(picture)
+    with torch.inference_mode():
+        theirs = small.encode(picture[None]).latents[0] * 0.7
+        back = small.decode(theirs[None] / 0.7).sample[0].clamp(-1, 1)
+    torch.testing.assert_close(latents, theirs, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(engine.model.codec.decode(latents), back, rtol=1e-5, atol=1e-5)
+    assert engine.checkpoint.latents == (4, 0.7, 0.0)
+    made = engine.render(Request(source=soft_picture(48, 32), prompt="oil", steps=2, seed=1))
+    assert made.recipe.request.parts == {"vae": "taesd"}
