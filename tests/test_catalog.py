@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.tiny_families import make_tiny_xl
+from underpaint import Request
 from underpaint.errors import ModelError
+from underpaint.geometry import Size
 from underpaint.models import catalog
+from underpaint.planning import resolve
 from underpaint.survival import Recovery
 
 
@@ -118,3 +122,40 @@ def test_the_recovery_is_the_models_own_or_the_common_one(copy: Path) -> None:
     assert catalog.find(str(copy)).defaults.recovery == Recovery(8, 0.7)
     rewrite(copy / "underpaint.json", recovery={"beta": 3, "p": 1})
     assert catalog.find(str(copy)).defaults.recovery == Recovery(3, 1)
+
+
+@pytest.mark.parametrize(
+    ("picture", "asked", "codes"),
+    [
+        (Size(1024, 1024), {}, []),
+        (Size(640, 640), {}, []),
+        (Size(512, 512), {}, ["smaller-than-trained"]),
+        (Size(4000, 4000), {}, ["work-size"]),
+        (Size(4000, 4000), {"work_size": "native"}, ["larger-than-trained"]),
+        (Size(512, 512), {"size": "1024x1024"}, []),
+    ],
+)
+def test_sizes_that_a_model_never_saw_are_told(
+    tmp_path: Path, picture: Size, asked: dict[str, str], codes: list[str]
+) -> None:
+    found = catalog.find(full_size(make_tiny_xl(tmp_path / "xl")))
+    assert found.defaults.comfortable_area == 1024 * 1024
+    request = Request(source=None, prompt="oil", **asked)
+    notices = resolve(request, found, picture).plan.notices
+    assert [one.code for one in notices] == codes
+
+
+@pytest.mark.parametrize("side", [256, 512, 1024])
+def test_the_shipped_model_is_at_home_from_256_to_1024(side: int) -> None:
+    request = Request(source=None, prompt="oil painting", work_size="native")
+    assert resolve(request, catalog.find(None), Size(side, side)).plan.notices == ()
+
+
+def full_size(folder: Path) -> Path:
+    """The folder, its config saying that it was trained at 1024²; a plan opens no weights."""
+    config = folder / "unet" / "config.json"
+    content = json.loads(config.read_text())
+    cells = 1024 // catalog.find(folder).cell_px
+    config.write_text(json.dumps(content | {"sample_size": cells}))
+    (folder / "underpaint.json").unlink(missing_ok=True)
+    return folder

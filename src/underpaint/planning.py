@@ -1,7 +1,8 @@
 """What a request becomes for one model and one picture: every None resolved; no torch."""
 
+import math
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -10,6 +11,7 @@ from underpaint.geometry import Size, fit_box, working_size
 from underpaint.levels import Schedule
 from underpaint.models.catalog import Checkpoint, find
 from underpaint.models.distilled import off_trained_times
+from underpaint.models.preferences import Defaults
 from underpaint.peers import copied_steps
 from underpaint.plan import Plan, default_steps, make_plan, starting_point
 from underpaint.request import Request
@@ -119,7 +121,7 @@ def resolve(
     everything = (
         *(checkpoint.notices if plan.evaluations else ()),
         *plan.notices, *said, *copied, *off, *known, *_unheard(request, checkpoint),
-        *notices, *_size_notices(size, work),
+        *notices, *_size_notices(size, work, own),
     )  # fmt: skip
     return Resolved(request, replace(plan, notices=everything), size, work, refiner)
 
@@ -245,8 +247,23 @@ def _unheard(request: Request, checkpoint: Checkpoint) -> tuple[Notice, ...]:
     return (Notice("negative-unheard", f"the negative prompt does nothing, because {why}"),)
 
 
-def _size_notices(size: Size, work: Size) -> tuple[Notice, ...]:
-    if work == size:
-        return ()
-    message = f"the picture is {size} and is rendered at {work}, then brought back to its own size"
-    return (Notice("work-size", message),)
+def _size_notices(size: Size, work: Size, own: Defaults) -> Iterator[Notice]:
+    if work != size:
+        message = (
+            f"the picture is {size} and is rendered at {work}, then brought back to its own size"
+        )
+        yield Notice("work-size", message)
+    side = math.isqrt(own.comfortable_area)
+    least, most = own.seen_area
+    if work.area > most:
+        message = (
+            f"the model was trained at about {side}x{side} and is asked for {work}: things may be "
+            "repeated; leave --work-size out, or refine a smaller result at low strength"
+        )
+        yield Notice("larger-than-trained", message)
+    if work.area < least:
+        message = (
+            f"the model was trained at about {side}x{side} and is asked for {work}, which it paints "
+            "coarsely; give a larger --size"
+        )
+        yield Notice("smaller-than-trained", message)

@@ -1,5 +1,6 @@
 """``underpaint models inspect``: what a checkpoint on disk is, without loading it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from tests.surfaces.conftest import Run
 from tests.tiny_families import make_tiny_flux, make_tiny_sd3, make_tiny_xl
 from underpaint.models.catalog import SHIPPED
+from underpaint.models.families import FAMILIES
 
 
 def test_the_shipped_model_is_told_in_full(run: Run) -> None:
@@ -53,3 +55,40 @@ def test_what_cannot_be_rendered_with_ends_with_2_and_its_name(run: Run, tmp_pat
     refused = run("models", "inspect", tmp_path / "a.safetensors")
     assert (refused.code, refused.out) == (2, "")
     assert "a.safetensors is a LoRA" in refused.err
+
+
+def test_the_list_tells_what_is_here_and_what_the_hub_has(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder))
+    listed = [json.loads(line) for line in run("models", "--json").out.splitlines()]
+    (gesso,) = (one for one in listed if one["on_disk"])
+    assert (gesso["name"], gesso["licence"]) == ("gesso", "apache-2.0")
+    assert gesso["bytes"] < 48_000_000
+    rest = {one["name"]: one for one in listed if not one["on_disk"]}
+    assert {one["family"] for one in rest.values()} == set(FAMILIES)
+    turbo = rest["stabilityai/sdxl-turbo"]
+    assert (turbo["steps"], turbo["guidance_scale"], turbo["distilled"]) == (4, 1.0, "turbo")
+    assert rest["black-forest-labs/FLUX.1-dev"]["gated"]
+    shown = run("models").out
+    for one in listed:
+        assert one["name"] in shown
+        assert one["licence"] in shown
+    assert max(map(len, shown.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: mit\n---\n# A model", "mit"),
+        ("---\nlicense: other\nlicense_name: flux-1-dev\n---\n", "flux-1-dev"),
+        ("# license: mit\n", None),
+        ("---\ntags: [a]\n---\nlicense: mit\n", None),
+    ],
+)
+def test_a_licence_is_what_the_models_card_says(
+    run: Run, tmp_path: Path, card: str, licence: str | None
+) -> None:
+    folder = make_tiny_xl(tmp_path / "xl")
+    (folder / "README.md").write_text(card)
+    assert run("models", "inspect", folder, "--json").json["licence"] == licence

@@ -243,7 +243,7 @@ def test_every_field_of_a_request_is_an_option_and_is_described() -> None:
 
 
 def test_models_and_version_speak_both_ways(run: Run) -> None:
-    facts = run("models", "--json").json
+    facts = json.loads(run("models", "--json").out.splitlines()[0])
     assert (facts["name"], facts["family"]) == ("gesso", "stable-diffusion")
     assert 1_000_000 < facts["bytes"] <= 48_000_000
     assert "gesso" in run("models").out

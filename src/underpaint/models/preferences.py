@@ -16,6 +16,8 @@ from underpaint.request import SAMPLER_NAMES, Distilled, SamplerName
 from underpaint.survival import LEARNED, Recovery
 from underpaint.vocabulary import Vocabulary
 
+# Of the area that a model was trained at: it smears what is smaller and repeats things in what is larger.
+SEEN_SHARES = (0.3, 2.5)
 LCM_SCALE = 8.5  # what Luo et al. 2023 feed a network that takes the guidance scale as an input
 
 
@@ -32,6 +34,7 @@ class Defaults:
         vocabulary: The words it was taught; None for models that read anything.
         recovery: How well it makes out what noise covers.
         longest_chunks: How many readings of its text encoder it can follow; None for any number.
+        seen_area: The least and the largest picture area that it can be trusted with.
     """
 
     steps_over_all: int = STEPS_OVER_ALL
@@ -42,6 +45,7 @@ class Defaults:
     vocabulary: Vocabulary | None = None
     recovery: Recovery = LEARNED
     longest_chunks: int | None = None
+    seen_area: tuple[float, float] = (0, math.inf)
 
 
 def preferences(
@@ -92,14 +96,21 @@ def _of_family(
     """What suits a model of this family that says nothing about it."""
     cells = core.get("sample_size") if family.core == "unet" else None
     side = cells * cell_px if isinstance(cells, int) else family.native_px
-    suits = family if distilled == "none" else DISTILLATIONS[distilled]
-    scale = suits.guidance_scale
+    steps, scale, sampler = suited(family, distilled)
     if core.get("time_cond_proj_dim"):
         scale = LCM_SCALE
+    least, most = SEEN_SHARES
+    seen = (least * side * side, most * side * side)
+    return Defaults(steps, scale, sampler, side * side, seen_area=seen)
+
+
+def suited(family: Family, distilled: Distilled) -> tuple[int, float, SamplerName]:
+    """Steps of a run at strength 1, guidance scale and sampler of models like that."""
+    suits = family if distilled == "none" else DISTILLATIONS[distilled]
     steps = suits.steps_over_all
     if distilled != "none" and family.distilled_steps is not None:
         steps = family.distilled_steps
-    return Defaults(steps, scale, suits.sampler, side * side)
+    return steps, suits.guidance_scale, suits.sampler
 
 
 def _recovery(said: Mapping[str, Any]) -> Recovery:
