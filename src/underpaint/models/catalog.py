@@ -18,7 +18,7 @@ from underpaint.levels import Schedule, read_schedule
 from underpaint.models.distilled import assumed, named
 from underpaint.models.families import Family, classes_of, family_of
 from underpaint.models.fingerprint import fingerprint
-from underpaint.models.headers import PICKLE_ENDINGS, read_header
+from underpaint.models.headers import GGUF_ENDING, PICKLE_ENDINGS, read_header
 from underpaint.models.hub import HubPlace, fetch_weights, is_hub_name, names
 from underpaint.models.hub import find as find_on_hub
 from underpaint.models.json_files import read_json
@@ -190,7 +190,7 @@ def _name_of(asked: str | Path, folder: Path) -> str:
 def _read_file(
     path: Path, prediction: Told | None, distilled: Distilled | None, parts: GivenParts
 ) -> Checkpoint:
-    if path.suffix != ".safetensors":
+    if path.suffix not in {".safetensors", GGUF_ENDING}:
         raise ModelError(_why_not_a_folder(path))
     found = recognise(read_header(path))
     told = prediction or found.prediction
@@ -325,5 +325,5 @@ def _why_not_a_folder(path: Path) -> str:
             "convert it to safetensors"
         )
     if path.is_file():
-        return f"{path.name} is no .safetensors file"
+        return f"{path.name} is no .safetensors or .gguf file"
     return f"no model is called {str(path)!r}"

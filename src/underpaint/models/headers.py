@@ -26,6 +26,7 @@ PRECISIONS: Mapping[str, int] = {  # bits an element
     "F16": 16, "BF16": 16, "I16": 16, "U16": 16,
     "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I8": 8, "U8": 8, "BOOL": 8,
 }  # fmt: skip
+GGUF_ENDING = ".gguf"
 PICKLE_ENDINGS = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
 _OTHER_KINDS = {
     b"PK\x03\x04": "a zip archive, as torch saves pickles",
@@ -51,7 +52,7 @@ class Header:
     Attributes:
         path: The file.
         shapes: The shape of each tensor.
-        precisions: The format's name of each tensor's numbers, such as ``F16``.
+        precisions: The format's name of each tensor's numbers, such as ``F16`` or ``Q4_K``.
         metadata: What its makers wrote beside.
     """
 
@@ -79,12 +80,16 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """The checked header of a safetensors file.
+    """The checked header of a safetensors file, or of one that ends in ``.gguf``.
 
     Raises:
         ModelError: it is not a regular file, is something else, is damaged, or is cut short.
     """
     size = _size(path)
+    if path.suffix == GGUF_ENDING:
+        from underpaint.models.gguf_header import read_gguf_header  # noqa: PLC0415  it needs Header
+
+        return read_gguf_header(path)
     with path.open("rb") as file:
         first = file.read(32)
         _refuse_other_kinds(path, first)
@@ -177,7 +182,7 @@ def _refuse_other_kinds(path: Path, first: bytes) -> None:
         if first.startswith(magic):
             advice = f"; {PICKLE_ADVICE}" if "pickle" in kind else "; fetch the file itself"
             if magic == b"GGUF":
-                advice = "; GGUF is not read here, fetch the .safetensors version"
+                advice = "; let its name end in .gguf"
             raise ModelError(f"{path.name} is {kind}, whatever its name{advice}")
 
 

@@ -1,12 +1,17 @@
 """Opening networks and tokenizers from a checkpoint's files: what all families share."""
 
+import importlib.util
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
+from diffusers.models.model_loading_utils import (
+    load_gguf_checkpoint,  # pyright: ignore[reportUnknownVariableType]  untyped
+)
+from diffusers.quantizers.quantization_config import GGUFQuantizationConfig
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from torch import Tensor
@@ -14,9 +19,11 @@ from transformers.utils import logging as transformers_logging
 
 from underpaint.errors import ModelError
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.flux_layout import as_diffusers
 from underpaint.models.headers import check_weights
 from underpaint.models.hub import FP16
 from underpaint.models.json_files import read_json
+from underpaint.models.parts import Part
 from underpaint.models.single_file import opened_part
 from underpaint.models.vocabularies import complete_tokenizer
 
@@ -33,6 +40,8 @@ def opened(
         ModelError: its files are damaged.
     """
     part = checkpoint.part(role)
+    if part.is_quantised:
+        return opened_gguf(kind, part, torch.float32 if dtype == "auto" else dtype)
     if part.file is not None:
         try:
             network = opened_part(kind, part, role, None if dtype == "auto" else dtype)
@@ -42,18 +51,42 @@ def opened(
     files = checked(checkpoint, role)
     halves = [file for file in files if f".{FP16}" in file.name]
     variant = {"variant": FP16} if halves and len(halves) == len(files) else {}
-    # transformers calls it dtype and diffusers torch_dtype
-    named = "dtype" if kind.__module__.startswith("transformers") else "torch_dtype"
+    # the same way whether accelerate is installed or not
+    ours = kind.__module__.startswith("diffusers")
+    named = {"torch_dtype": dtype, "low_cpu_mem_usage": False} if ours else {"dtype": dtype}
     network, report = kind.from_pretrained(
         part.config,
         use_safetensors=True,
         local_files_only=True,
         output_loading_info=True,
-        **{named: dtype},
+        **named,
         **variant,
     )
     if missing := sorted(report["missing_keys"]):
         raise ValueError(f"{role} has no weights for {missing[0]} ({len(missing)} missing)")
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def opened_gguf(kind: Any, part: Part, dtype: torch.dtype) -> Any:
+    """A network whose weights stay quantised and are unpacked at every use, by diffusers' own reader.
+
+    Raises:
+        ModelError: the packages that read such files are not installed.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
+        raise ModelError(
+            f"{part.file.name if part.file else ''} is a GGUF file, and the packages that read it are not here; "
+            'pip install "underpaint[gguf]"'
+        )
+    stored = cast("dict[str, Tensor]", load_gguf_checkpoint(str(part.file), return_tensors=True))
+    network = kind.from_single_file(
+        as_diffusers(stored),
+        config=str(part.config.parent),
+        subfolder=part.config.name,
+        quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),
+        torch_dtype=dtype,
+        local_files_only=True,
+    )
     return network.eval().requires_grad_(requires_grad=False)
 
 

@@ -65,6 +65,9 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
         if checkpoint.classes[role] in STORED:
             words += part.stored_bytes() + TEXT_BYTES * count // BLOCKS
             continue
+        if part.is_quantised:
+            networks += part.stored_bytes()
+            continue
         if role.startswith("text_encoder"):
             words += TEXT_BYTES * count
         else:

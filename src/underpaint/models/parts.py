@@ -8,7 +8,7 @@ from pathlib import Path
 
 from underpaint.errors import ModelError
 from underpaint.models.families import Family
-from underpaint.models.headers import PRECISIONS, Header, check_weights, read_header
+from underpaint.models.headers import GGUF_ENDING, PRECISIONS, Header, check_weights, read_header
 from underpaint.models.hub import fetch_part, is_hub_name
 
 
@@ -55,6 +55,11 @@ class Part:
     file: Path | None = None
     prefix: str = ""
 
+    @property
+    def is_quantised(self) -> bool:
+        """Whether it is a GGUF file, whose numbers stay as they are stored."""
+        return self.file is not None and self.file.suffix == GGUF_ENDING
+
     def headers(self) -> list[Header]:
         """The headers of its files; of those in two precisions, of the whole one.
 
@@ -73,6 +78,8 @@ class Part:
 
     def stored_bytes(self) -> int:
         """How many bytes it takes as it is stored, 8-bit numbers doubled."""
+        if self.is_quantised and self.file is not None:
+            return self.file.stat().st_size
         return sum(
             math.prod(shape) * max(16, PRECISIONS[header.precisions[name]]) // 8
             for header in self.headers()

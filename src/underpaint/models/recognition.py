@@ -1,4 +1,4 @@
-"""What a single ``.safetensors`` file holds, from its key names and shapes; no torch, no weights.
+"""What a single ``.safetensors`` or ``.gguf`` file holds, from its key names and shapes; no torch, no weights.
 
 Original layouts only: those of Stability's and CompVis' repositories, which are what people share.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from underpaint.errors import ModelError, Notice
-from underpaint.models.headers import Header
+from underpaint.models.headers import GGUF_ENDING, Header
 from underpaint.request import Told
 
 CORE = "model.diffusion_model."
@@ -101,6 +101,11 @@ def recognise(header: Header) -> Recognised:
     if variant is None:
         raise ModelError(f"{header.path.name} {_something_else(shapes)}")
     check_numbers(header)
+    if header.path.suffix == GGUF_ENDING and not variant.startswith("flux"):
+        raise ModelError(
+            f"{header.path.name} is a GGUF of {variant}, and of those FLUX.1 alone is read; give its "
+            ".safetensors version"
+        )
     parts = dict(PARTS[variant])
     if "transformer" in parts:
         parts["transformer"] = _core(shapes)
