@@ -13,7 +13,8 @@ in each round, warm up with a short picture, and are measured on the next.
 
 Seconds of an evaluation are those inside the network; a picture's go from file to file. ``compiled`` ways
 compile the UNet alone, whole, with ``freezing`` on CPUs; for Underpaint it is this benchmark that does it.
-What this machine cannot run is listed with the reason. Weights are random: speed can be judged by them,
+What this machine cannot run is listed with the reason;
+``pip install openvino`` brings OpenVINO's way. Weights are random: speed can be judged by them,
 quality cannot; the pictures are compared (PSNR) only to know that all compute the same.
 """
 
@@ -91,7 +92,7 @@ class Record:
 
 
 def main() -> None:
-    options = _options()
+    options = options_of(sys.argv[1:])
     device = find_device(options.device)
     reasons = {way.name: why_not_here(way, device) for way in options.ways}
     ways = [way for way in options.ways if reasons[way.name] is None]
@@ -122,7 +123,8 @@ def main() -> None:
 # --- options --------------------------------------------------------------------------------------
 
 
-def _options() -> argparse.Namespace:
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was asked for, with its defaults; ends in a sentence where that cannot be compared."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, help="pixels; 512, tiny 64")
     parser.add_argument("--evaluations", type=_evaluations, default=12)
@@ -132,7 +134,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ways", type=_ways, default=WAYS, help="names with commas; all")
     parser.add_argument("--checkpoint", type=Path, default=KEPT, help="where it is kept")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every figure of every round")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     options.side = options.side or SIDES[options.size]
     if options.side < 64 or options.side % 64:
         parser.error(
@@ -201,7 +203,8 @@ class Child:
         Raises:
             WayFailedError: it could not do it, or ended.
         """
-        assert self._process.stdin and self._process.stdout  # noqa: S101  both are pipes
+        assert self._process.stdin is not None  # noqa: S101  both are pipes
+        assert self._process.stdout is not None  # noqa: S101
         try:
             print(json.dumps(task and asdict(task)), file=self._process.stdin, flush=True)
             line = self._process.stdout.readline()
@@ -390,7 +393,7 @@ def psnr_db(one: Path, other: Path) -> float:
 def _facts(options: argparse.Namespace, device: torch.device, flops: int) -> dict[str, Any]:
     """What is the same for all ways."""
     build = asdict(describe(device, find_dtype("auto", device), rows_per_call=1))
-    for of_each_way in ("precision", "compiled"):
+    for of_each_way in ("precision", "compiled", "rows_per_call"):
         del build[of_each_way]
     asked = {name: getattr(options, name) for name in ("size", "side", "evaluations", "runs")}
     return {"build": build, **asked, "strength": STRENGTH, "evaluation_flops": flops}

@@ -36,6 +36,7 @@ class Opening:
 
     @property
     def dtype(self) -> torch.dtype:
+        """Its numbers."""
         return getattr(torch, self.precision)
 
 
@@ -246,11 +247,11 @@ def asked_steps(evaluations: int) -> int:
     return next(n for n in range(evaluations, 1000) if int(n * STRENGTH) == evaluations)
 
 
-def _noised_source(
+def _noised_source(  # noqa: PLR0917  the pipeline's own arguments
     pipeline: Any,
     image: torch.Tensor,
     moment: torch.Tensor,
-    batch_size: int,  # noqa: ARG001  the pipeline's own arguments
+    batch_size: int,  # noqa: ARG001
     num_images_per_prompt: int,  # noqa: ARG001
     dtype: torch.dtype,
     device: torch.device,

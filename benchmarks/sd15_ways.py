@@ -78,6 +78,8 @@ def _why_not_compiled(device: torch.device) -> str | None:
     if device.type == "cuda":
         found = importlib.util.find_spec("triton")
         return None if found else "torch.compile needs the package triton, which is not installed"
+    if device.type != "cpu":
+        return f"torch.compile is experimental on {device.type}"
     from torch._inductor import cpp_builder, exc
 
     try:
