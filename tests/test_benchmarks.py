@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.compare_sd15 import MEMORY_SHARE, options_of, psnr_db, staying
+from benchmarks.compare_sd15 import options_of
 from benchmarks.random_sd15 import evaluation_flops, kept_checkpoint
+from benchmarks.sd15_race import MEMORY_SHARE, psnr_db, staying
 from benchmarks.sd15_ways import WAYS, Way, why_not_here
 from tests.conftest import soft_picture
 
@@ -50,6 +51,7 @@ def test_every_way_is_in_the_table_with_as_many_evaluations_or_the_reason_why_no
     here = [way.name for way in asked if why_not_here(way, CPU) is None]
     assert list(figures["ways"]) == here
     assert {"underpaint", "diffusers"} <= set(here)
+    assert figures["spread"][0] > 10  # its pictures are no grey cards
     table = {line.split()[0]: line for line in done.stdout.splitlines()}
     for way in asked:
         if (why := why_not_here(way, CPU)) is not None:
