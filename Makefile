@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 RUN ?= $(HOME)/.cache/underpaint-training
 MINUTES ?= 120
 
-.PHONY: demo test check bench train evaluate-gesso pictures gallery guide clean
+.PHONY: demo test check bench bench-sd15 train evaluate-gesso pictures gallery guide clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/underpaint render examples/sketch.png "watercolour, golden hour" \
@@ -26,6 +26,11 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.runtime
 	$(BIN)/python -m benchmarks.first_picture
+
+# Beside diffusers, and OpenVINO where it is installed, on a random SD 1.5 of full size: 5 GB of disk,
+# and an hour or two on a small CPU.
+bench-sd15: $(VENV)/.runtime
+	$(BIN)/python -m benchmarks.compare_sd15
 
 # How Gesso is made, from nothing, in resumable parts: training/README.md.
 train: $(VENV)/.dev

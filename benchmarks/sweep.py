@@ -24,6 +24,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from PIL import Image
 
+from benchmarks.quiet import quieten
 from underpaint.models import catalog
 from underpaint.sweeping.calling import sweep
 
@@ -59,16 +60,6 @@ def main() -> None:
         }
         seconds = measured(ways, options.runs, evaluations=len(STRENGTHS) * options.steps)
     report(seconds)
-
-
-def quieten() -> None:
-    """Progress bars and advice of the libraries would stand between our lines."""
-    from diffusers.utils import logging as of_diffusers
-    from transformers.utils import logging as of_transformers
-
-    for library in (of_diffusers, of_transformers):
-        library.set_verbosity_error()
-        library.disable_progress_bar()
 
 
 def measured(

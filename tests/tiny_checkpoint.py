@@ -15,7 +15,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 TOKENS = 24  # what its text encoder reads, start and end marks included
 MULTIPLE_PX = 8  # its autoencoder shrinks four times, its UNet twice
 
-_INDEX = {
+INDEX = {
     "_class_name": "StableDiffusionPipeline",
     "_diffusers_version": "0.42.1",
     "feature_extractor": [None, None],
@@ -36,8 +36,18 @@ def make_tiny_checkpoint(folder: Path, *, prediction_type: str = "epsilon", seed
         torch.manual_seed(seed)
         _networks(folder)
     write_tokenizer(folder / "tokenizer")
-    write_json(folder / "model_index.json", _INDEX)
-    scheduler = {
+    write_json(folder / "model_index.json", INDEX)
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler_config(prediction_type))
+    write_json(
+        folder / "underpaint.json",
+        {"guidance_scale": 3.0, "comfortable_px": 4096, "min_px": 16, "longest_chunks": 1},
+    )
+    return folder
+
+
+def scheduler_config(prediction_type: str = "epsilon") -> dict[str, object]:
+    """The scheduler of Stable Diffusion 1.5."""
+    return {
         "_class_name": "DDIMScheduler",
         "beta_start": 0.00085,
         "beta_end": 0.012,
@@ -48,12 +58,6 @@ def make_tiny_checkpoint(folder: Path, *, prediction_type: str = "epsilon", seed
         "set_alpha_to_one": False,
         "steps_offset": 1,
     }
-    write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
-    write_json(
-        folder / "underpaint.json",
-        {"guidance_scale": 3.0, "comfortable_px": 4096, "min_px": 16, "longest_chunks": 1},
-    )
-    return folder
 
 
 def _networks(folder: Path) -> None:
@@ -97,7 +101,7 @@ def _networks(folder: Path) -> None:
     text.save_pretrained(folder / "text_encoder")
 
 
-def write_tokenizer(folder: Path) -> None:
+def write_tokenizer(folder: Path, *, tokens: int = TOKENS) -> None:
     """CLIP's byte-level alphabet without any merges, so every letter is a token."""
     letters = byte_letters()
     words = [*letters, *(f"{letter}</w>" for letter in letters)]
@@ -111,7 +115,7 @@ def write_tokenizer(folder: Path) -> None:
         "unk_token": "<|endoftext|>",
     }
     write_json(folder / "special_tokens_map.json", marks)
-    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": TOKENS, **marks}
+    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": tokens, **marks}
     write_json(folder / "tokenizer_config.json", config)
 
 
