@@ -126,7 +126,11 @@ def test_listing_models_loads_no_networks(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "someone/else" in done.stdout

@@ -113,7 +113,10 @@ _SD3 = Family(
     },
     optional=frozenset({"text_encoder_3", "tokenizer_3"}),
     native_px=1024,
-    seen_area=(250_000, 1440 * 1440),  # .25 to 2 MP: Stability AI of 3.5 medium, whose last sides were 1440
+    seen_area=(
+        250_000,
+        1440 * 1440,
+    ),  # .25 to 2 MP: Stability AI of 3.5 medium, whose last sides were 1440
     guidance_scale=7.0,  # the default of diffusers' img2img for it
     sampler="euler",
     steps_over_all=28,
