@@ -2,12 +2,18 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tiny_families import make_tiny_xl
+from tests.tiny_families import (
+    make_tiny_chroma,
+    make_tiny_qwen_image,
+    make_tiny_xl,
+    make_tiny_z_image,
+)
 from underpaint import Request
 from underpaint.errors import ModelError
 from underpaint.geometry import Size
@@ -133,6 +139,7 @@ def test_the_recovery_is_the_models_own_or_the_common_one(copy: Path) -> None:
         (Size(4000, 4000), {}, ["work-size"]),
         (Size(4000, 4000), {"work_size": "native"}, ["larger-than-trained"]),
         (Size(512, 512), {"size": "1024x1024"}, []),
+        (Size(512, 512), {"work_size": "1024x1024"}, ["work-size"]),
     ],
 )
 def test_sizes_that_a_model_never_saw_are_told(
@@ -145,10 +152,82 @@ def test_sizes_that_a_model_never_saw_are_told(
     assert [one.code for one in notices] == codes
 
 
-@pytest.mark.parametrize("side", [256, 512, 1024])
-def test_the_shipped_model_is_at_home_from_256_to_1024(side: int) -> None:
+SIZE_CODES = {"work-size", "larger-than-trained", "smaller-than-trained"}
+
+
+def codes_at(model: Path, side: int, **asked: Any) -> list[str]:
+    """What a plan of a square, rendered as it is, has to say of its size."""
+    request = Request(source=None, prompt="oil painting", **({"work_size": "native"} | asked))
+    notices = resolve(request, catalog.find(model), Size(side, side)).plan.notices
+    return [one.code for one in notices if one.code in SIZE_CODES]
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "most"),
+    [
+        ("sd-1", 288, 808),
+        ("sd-2", 424, 1208),
+        ("sdxl", 568, 1616),
+        ("sdxl-refiner", 568, 1616),
+        ("sd-3-medium", 504, 1440),
+        ("sd-3.5-medium", 504, 1440),
+        ("sd-3.5-large", 504, 1440),
+        ("flux-dev", 320, 1448),
+        ("flux-schnell", 320, 1448),
+    ],
+)
+def test_each_kind_of_model_has_a_range_of_sizes_that_it_was_made_for(
+    kind: str, least: int, most: int
+) -> None:
+    folder = catalog.CONFIGS / kind
+    assert codes_at(folder, least - 8) == ["smaller-than-trained"]
+    assert codes_at(folder, least) == codes_at(folder, most) == []
+    assert codes_at(folder, most + 8) == ["larger-than-trained"]
+
+
+@pytest.mark.parametrize(
+    ("make", "least", "most"),
+    [
+        (make_tiny_chroma, 512, 1448),
+        (make_tiny_z_image, 512, 2048),
+        (make_tiny_qwen_image, 640, 2048),
+    ],
+)
+def test_so_have_models_that_come_as_folders_alone(
+    tmp_path: Path, make: Callable[[Path], Path], least: int, most: int
+) -> None:
+    folder = make(tmp_path / "model")
+    (folder / "underpaint.json").unlink()
+    assert codes_at(folder, least - 8) == ["smaller-than-trained"]
+    assert codes_at(folder, least) == codes_at(folder, most) == []
+    assert codes_at(folder, most + 8) == ["larger-than-trained"]
+
+
+def test_a_plan_that_runs_nothing_says_nothing_of_sizes() -> None:
+    assert codes_at(catalog.CONFIGS / "sdxl", 64, strength=0) == []
+
+
+def test_what_the_notice_of_a_small_picture_advises_is_heard() -> None:
+    sdxl = catalog.CONFIGS / "sdxl"
+    request = Request(source=None, prompt="oil painting")
+    (notice,) = resolve(request, catalog.find(sdxl), Size(256, 256)).plan.notices
+    assert "256x256" in notice.message
+    assert "work_size=1024x1024" in notice.message
+    assert codes_at(sdxl, 256, work_size="1024x1024") == ["work-size"]
+
+
+def test_an_upright_picture_is_judged_by_its_area() -> None:
     request = Request(source=None, prompt="oil painting", work_size="native")
-    assert resolve(request, catalog.find(None), Size(side, side)).plan.notices == ()
+    sdxl = catalog.find(catalog.CONFIGS / "sdxl")
+    assert resolve(request, sdxl, Size(512, 2048)).plan.notices == ()
+
+
+@pytest.mark.parametrize("size", [(256, 256), (256, 1024), (512, 512), (1024, 256), (1024, 1024)])
+def test_the_shipped_model_is_at_home_from_256_to_1024(size: tuple[int, int]) -> None:
+    for work_size in ("auto", "native"):
+        request = Request(source=None, prompt="oil painting", work_size=work_size)
+        notices = resolve(request, catalog.find(None), Size(*size)).plan.notices
+        assert {one.code for one in notices} <= {"work-size"}
 
 
 def full_size(folder: Path) -> Path:

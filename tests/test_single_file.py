@@ -168,6 +168,9 @@ def test_what_sd_2_cannot_tell_is_assumed_aloud(known: Any, tmp_path: Path) -> N
     assert [one.code for one in catalog.find(path).notices] == ["prediction-assumed"]
     assert catalog.find(path, prediction="eps").notices == ()
     assert catalog.find(path, prediction="eps").schedule.prediction == "eps"
+    base = catalog.find(path, prediction="eps").defaults  # the base was trained at 512, not 768
+    assert base.comfortable_area == 512**2
+    assert base.seen_area[0] < base.comfortable_area < base.seen_area[1] < 1024**2
 
 
 def test_a_file_that_lacks_a_weight_or_a_part_says_which(known: Any, tmp_path: Path) -> None:

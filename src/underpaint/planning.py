@@ -121,7 +121,7 @@ def resolve(
     everything = (
         *(checkpoint.notices if plan.evaluations else ()),
         *plan.notices, *said, *copied, *off, *known, *_unheard(request, checkpoint),
-        *notices, *_size_notices(size, work, own),
+        *notices, *(_size_notices(size, work, own) if plan.evaluations else ()),
     )  # fmt: skip
     return Resolved(request, replace(plan, notices=everything), size, work, refiner)
 
@@ -248,6 +248,7 @@ def _unheard(request: Request, checkpoint: Checkpoint) -> tuple[Notice, ...]:
 
 
 def _size_notices(size: Size, work: Size, own: Defaults) -> Iterator[Notice]:
+    """What to say of the size rendered at."""
     if work != size:
         message = (
             f"the picture is {size} and is rendered at {work}, then brought back to its own size"
@@ -257,13 +258,13 @@ def _size_notices(size: Size, work: Size, own: Defaults) -> Iterator[Notice]:
     least, most = own.seen_area
     if work.area > most:
         message = (
-            f"the model was trained at about {side}x{side} and is asked for {work}: things may be "
-            "repeated; leave --work-size out, or refine a smaller result at low strength"
+            f"the model was made for about {side}x{side} and is asked for {work}, where it may repeat "
+            "things; leave work_size at auto, or keep the strength low"
         )
         yield Notice("larger-than-trained", message)
     if work.area < least:
         message = (
-            f"the model was trained at about {side}x{side} and is asked for {work}, which it paints "
-            "coarsely; give a larger --size"
+            f"the model was made for about {side}x{side} and is asked for {work}, where it draws "
+            f"coarsely; work_size={side}x{side} renders it larger and brings it back"
         )
         yield Notice("smaller-than-trained", message)

@@ -1,13 +1,18 @@
-"""``underpaint models inspect``: what a checkpoint on disk is, without loading it."""
+"""``underpaint models``: which there are, and what a checkpoint on disk is, without loading it."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from tests.surfaces.conftest import Run
+from tests.surfaces.conftest import Run, process
+from tests.surfaces.hub_server import COMMIT
 from tests.tiny_families import make_tiny_flux, make_tiny_sd3, make_tiny_xl
 from underpaint.models.catalog import SHIPPED
 from underpaint.models.families import FAMILIES
@@ -57,38 +62,117 @@ def test_what_cannot_be_rendered_with_ends_with_2_and_its_name(run: Run, tmp_pat
     assert "a.safetensors is a LoRA" in refused.err
 
 
-def test_the_list_tells_what_is_here_and_what_the_hub_has(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(folder))
-    listed = [json.loads(line) for line in run("models", "--json").out.splitlines()]
-    (gesso,) = (one for one in listed if one["on_disk"])
-    assert (gesso["name"], gesso["licence"]) == ("gesso", "apache-2.0")
-    assert gesso["bytes"] < 48_000_000
-    rest = {one["name"]: one for one in listed if not one["on_disk"]}
-    assert {one["family"] for one in rest.values()} == set(FAMILIES)
-    turbo = rest["stabilityai/sdxl-turbo"]
+def listing(cache: Path, *options: str) -> str:
+    """What ``underpaint models`` prints with that cache of a hub, and no hub."""
+    environment = {**os.environ, "HF_HUB_CACHE": str(cache), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = process("models", *options, cwd=cache, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def listed(cache: Path) -> dict[str, dict[str, Any]]:
+    return {one["name"]: one for one in map(json.loads, listing(cache, "--json").splitlines())}
+
+
+def in_cache(cache: Path, repo: str) -> Path:
+    """Where huggingface_hub puts the one revision of that model."""
+    place = cache / f"models--{repo.replace('/', '--')}"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text(COMMIT)
+    (place / "blobs").mkdir()
+    return place / "snapshots" / COMMIT
+
+
+def test_the_list_tells_what_is_here_and_what_the_hub_has(tmp_path: Path) -> None:
+    gesso, *rest = listed(tmp_path).values()
+    assert (gesso["name"], gesso["on_disk"], gesso["complete"]) == ("gesso", True, True)
+    assert (gesso["licence"], gesso["licence_source"]) == ("apache-2.0", "card")
+    assert 30_000_000 < gesso["bytes"] < 48_000_000
+    assert {one["family"] for one in rest} == set(FAMILIES)
+    assert not any(one["on_disk"] for one in rest)
+    by_name = {one["name"]: one for one in rest}
+    turbo = by_name["stabilityai/sdxl-turbo"]
     assert (turbo["steps"], turbo["guidance_scale"], turbo["distilled"]) == (4, 1.0, "turbo")
-    assert rest["black-forest-labs/FLUX.1-dev"]["gated"]
-    shown = run("models").out
-    for one in listed:
+    dev = by_name["black-forest-labs/FLUX.1-dev"]
+    assert (dev["licence"], dev["gated"]) == ("flux-1-dev-non-commercial-license", True)
+    assert not by_name["Qwen/Qwen-Image"]["gated"]
+
+
+def test_the_list_fits_a_terminal_and_names_every_model_family_and_licence(tmp_path: Path) -> None:
+    shown = listing(tmp_path)
+    assert max(map(len, shown.splitlines())) <= 100
+    for one in listed(tmp_path).values():
         assert one["name"] in shown
-        assert one["licence"] in shown
-    assert max(map(len, shown.splitlines())) <= 110
+        assert f" {one['family']}\n" in shown
+        assert one["licence"].removesuffix("-license") in shown
+    assert "black-forest-labs/FLUX.1-dev*" in shown
+
+
+def test_a_model_in_the_cache_is_listed_as_its_name_would_find_it(tmp_path: Path) -> None:
+    make_tiny_xl(in_cache(tmp_path, "stabilityai/sdxl-turbo"))
+    models = listed(tmp_path)
+    assert "stabilityai/sdxl-turbo" not in models  # it is here
+    turbo = models[f"stabilityai/sdxl-turbo@{COMMIT}"]
+    assert (turbo["distilled"], turbo["steps"], turbo["guidance_scale"]) == ("turbo", 4, 1.0)
+    assert (turbo["licence"], turbo["licence_source"]) == ("sai-nc-community", "hub")
+    assert (turbo["on_disk"], turbo["complete"]) == (True, True)
+
+
+def test_listing_models_loads_no_networks(tmp_path: Path) -> None:
+    make_tiny_xl(in_cache(tmp_path, "someone/else"))
+    program = (
+        "import sys; from underpaint.cli import application; application.run(['models', '--json']);"
+        "sys.exit([name for name in ('torch', 'diffusers', 'transformers') if name in sys.modules] or 0)"
+    )
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "someone/else" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("card", "licence"),
+    ("files", "licence", "source"),
     [
-        ("---\nlicense: mit\n---\n# A model", "mit"),
-        ("---\nlicense: other\nlicense_name: flux-1-dev\n---\n", "flux-1-dev"),
-        ("# license: mit\n", None),
-        ("---\ntags: [a]\n---\nlicense: mit\n", None),
+        ({"README.md": "---\nlicense: mit\n---\n# A model"}, "mit", "card"),
+        ({"README.md": "\ufeff---\r\nlicense: 'mit'\r\n---\r\n"}, "mit", "card"),
+        ({"README.md": "---\nlicense: other\nlicense_name: my-own\n---\n"}, "my-own", "card"),
+        ({"README.md": "---\nlicense: mit\n---\n", "LICENSE.md": "..."}, "mit", "card"),
+        ({"README.md": "---\nlicense: other\n---\n", "LICENSE.md": "..."}, "LICENSE.md", "file"),
+        ({"LICENCE.txt": "..."}, "LICENCE.txt", "file"),
+        ({"README.md": "# license: mit\n"}, "openrail++", "usual"),
+        ({"README.md": "---\ntags: [a]\n---\nlicense: mit\n"}, "openrail++", "usual"),
+        ({}, "openrail++", "usual"),
     ],
 )
-def test_a_licence_is_what_the_models_card_says(
-    run: Run, tmp_path: Path, card: str, licence: str | None
+def test_a_folders_licence_is_its_cards_else_a_files_else_its_familys(
+    run: Run, tmp_path: Path, files: dict[str, str], licence: str, source: str
 ) -> None:
     folder = make_tiny_xl(tmp_path / "xl")
-    (folder / "README.md").write_text(card)
-    assert run("models", "inspect", folder, "--json").json["licence"] == licence
+    for name, content in files.items():
+        (folder / name).write_bytes(content.encode())
+    facts = run("models", "inspect", folder, "--json").json
+    assert (facts["licence"], facts["licence_source"]) == (licence, source)
+
+
+def test_a_licence_that_is_only_usual_is_marked_for_people(run: Run, tmp_path: Path) -> None:
+    folder = make_tiny_flux(tmp_path / "flux")
+    assert "usually flux-1-dev-non-commercial-license" in run("models", "inspect", folder).out
+    (folder / "LICENSE").write_text("...")
+    assert "see LICENSE" in run("models", "inspect", folder).out
+
+
+def test_what_weights_say_of_their_licence_counts_more_than_a_file_beside_them(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = make_tiny_xl(tmp_path / "xl")
+    (weights,) = (folder / "unet").glob("*.safetensors")
+    save_file(load_file(weights), weights, {"modelspec.license": "CC0", "format": "pt"})
+    (folder / "LICENSE").write_text("...")
+    facts = run("models", "inspect", folder, "--json").json
+    assert (facts["licence"], facts["licence_source"]) == ("CC0", "metadata")

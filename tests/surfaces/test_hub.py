@@ -24,7 +24,8 @@ def hub(tiny: Path, tmp_path: Path) -> Iterator[Hub]:
     shutil.copytree(tiny, folder)
     (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x02")
     (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"not asked for")
-    (folder / "README.md").write_text("# tiny")
+    (folder / "README.md").write_text("---\nlicense: bsd-2-clause\n---\n# tiny")
+    (folder / "HISTORY.md").write_text("# not asked for")
     with serving(folder) as served:
         yield served
 
@@ -59,6 +60,7 @@ def test_a_model_of_the_hub_is_fetched_once_pinned_and_then_read_offline(
         "unet/diffusion_pytorch_model.safetensors",
         "vae/diffusion_pytorch_model.safetensors",
         "text_encoder/model.safetensors",
+        "README.md",  # which tells the licence
     }
     hub.asked.clear()
     rendered(hub, tmp_path, scene, "b.png", HF_HUB_OFFLINE="1")
@@ -79,7 +81,22 @@ def test_what_is_in_the_cache_is_listed_without_a_network(
     done = underpaint(hub, tmp_path, "models", "--json")
     listed = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one["name"] for one in listed if one["on_disk"]] == ["gesso", f"{OWN}@{COMMIT}"]
+    tiny = listed[1]
+    assert (tiny["licence"], tiny["licence_source"]) == ("bsd-2-clause", "card")
+    assert tiny["complete"]
     assert hub.asked == []
+
+
+def test_a_model_whose_weights_were_not_fetched_yet_is_listed_as_incomplete(
+    hub: Hub, scene: Path, tmp_path: Path
+) -> None:
+    assert underpaint(hub, tmp_path, "plan", scene, "oil", "-m", OWN).returncode == 0
+    done = underpaint(hub, tmp_path, "models", "--json")
+    (tiny,) = (one for one in map(json.loads, done.stdout.splitlines()) if OWN in one["name"])
+    assert (tiny["on_disk"], tiny["complete"]) == (True, False)
+    shown = underpaint(hub, tmp_path, "models").stdout
+    assert f"{OWN}@{COMMIT[:7]}+" in shown
+    assert "some weights are still to be fetched" in shown
 
 
 def test_a_plan_fetches_no_weights(hub: Hub, scene: Path, tmp_path: Path) -> None:

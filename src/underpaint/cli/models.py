@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from underpaint.cli.options import JsonFlag, PartOption, parts_of
-from underpaint.cli.reporting import show_json, show_line, show_notices, show_pairs
+from underpaint.cli.reporting import printable, show_json, show_line, show_notices, show_pairs
 from underpaint.errors import ModelError
 from underpaint.models import catalog
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.families import FAMILIES
 from underpaint.models.headers import Header
 from underpaint.models.hub import cached
-from underpaint.models.known import KNOWN, KnownModel, licence_of
+from underpaint.models.known import KNOWN, KnownModel, Licence, licence_of
 from underpaint.models.preferences import suited
 from underpaint.request import Distilled, Told
 
@@ -28,43 +29,45 @@ def command(context: typer.Context, *, json: JsonFlag = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    here = [
-        {
-            "name": name,
-            "on_disk": True,
-            **_facts(found),
-            "bytes": _bytes(found),
-            "licence": licence_of(name, found.folder),
-        }
-        for name, found in _on_disk()
-    ]
-    there = [_facts_of_known(one) for one in KNOWN if not _is_here(one, here)]
+    here = [_facts_on_disk(found) for found in _on_disk()]
+    names = {facts["name"].partition("@")[0] for facts in here}
+    there = [_facts_of_known(one) for one in KNOWN if one.name not in names]
     if json:
         for facts in (*here, *there):
             show_json(facts)
         return
-    show_line("on this disk")
+    incomplete = not all(facts["complete"] for facts in here)
+    show_line(f"on this disk{' (+ some weights are still to be fetched)' if incomplete else ''}")
     for line in _table(here):
         show_line(line)
-    show_line(
-        "\nthe hub has, among others (--model NAME fetches it; * asks you to accept its terms)"
-    )
-    for line in _table(there):
-        show_line(line)
+    if there:
+        show_line(
+            "\nthe hub has, among others (--model NAME fetches it; * asks you to accept its terms)"
+        )
+        for line in _table(there):
+            show_line(line)
 
 
-def _on_disk() -> Iterator[tuple[str, Checkpoint]]:
+def _on_disk() -> Iterator[Checkpoint]:
     for name in catalog.SHIPPED:
-        yield name, catalog.find(name)
+        yield catalog.find(name)
     for place in cached():
         try:
-            yield place.name, catalog.find(place.folder)
+            yield catalog.find_cached(place)
         except ModelError:  # of a kind that is not rendered with
             continue
 
 
-def _is_here(one: KnownModel, here: list[dict[str, Any]]) -> bool:
-    return any(facts["name"].partition("@")[0] == one.name for facts in here)
+def _facts_on_disk(found: Checkpoint) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "on_disk": True,
+        **_facts(found),
+        "bytes": sum(one.stat().st_size for one in found.folder.rglob("*") if one.is_file()),
+        "complete": _is_complete(found),
+        **_licence(licence_of(found)),
+        "gated": False,
+    }
 
 
 def _facts_of_known(one: KnownModel) -> dict[str, Any]:
@@ -77,33 +80,59 @@ def _facts_of_known(one: KnownModel) -> dict[str, Any]:
         "sampler": sampler,
         "guidance_scale": scale,
         "steps": steps,
-        "bytes": one.size_bytes,
-        "licence": one.licence,
+        "comfortable_px": one.family.native_px**2,
+        "bytes": round(one.gigabytes * 1e9),
+        "complete": False,
+        **_licence(Licence(one.licence, "hub")),
         "gated": one.gated,
     }
 
 
+def _licence(licence: Licence) -> dict[str, str]:
+    return {"licence": licence.name, "licence_source": licence.source}
+
+
+def _is_complete(found: Checkpoint) -> bool:
+    """Whether all of its weights are there and sound."""
+    try:
+        for role in found.classes:
+            if not role.startswith("tokenizer"):
+                found.part(role).headers()
+    except ModelError:
+        return False
+    return True
+
+
 def _table(models: list[dict[str, Any]]) -> Iterator[str]:
     """One line a model under the name of its family, after a line of heads."""
+    ordered = sorted(models, key=lambda facts: list(FAMILIES).index(facts["family"]))
     rows = [
         (
-            _short(facts["name"]) + ("*" if facts.get("gated") else ""),
+            _short(facts["name"]) + _mark(facts),
             _size(facts["bytes"]),
-            facts["licence"] or "not told",
             str(facts["steps"]),
             f"{facts['guidance_scale']:g}",
+            str(Licence(facts["licence"], facts["licence_source"])).removesuffix("-license"),
         )
-        for facts in models
+        for facts in ordered
     ]
-    heads = ("", "size", "licence", "steps", "guidance")
+    heads = ("", "size", "steps", "guidance", "licence")
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     family = None
-    for row, facts in zip((heads, *rows), ({}, *models), strict=True):
+    for row, facts in zip((heads, *rows), ({}, *ordered), strict=True):
         if facts.get("family") != family:
             family = facts["family"]
-            yield f"  {family}"
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "    " + "  ".join(cells).rstrip()
+            yield f" {family}"
+        name, *numbers, licence = (
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+        )
+        yield printable("  ".join((" ", name, *numbers, licence)).rstrip())
+
+
+def _mark(facts: dict[str, Any]) -> str:
+    if facts["on_disk"]:
+        return "" if facts["complete"] else "+"
+    return "*" if facts["gated"] else ""
 
 
 def _short(name: str) -> str:
@@ -112,7 +141,7 @@ def _short(name: str) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 @group.command()
@@ -142,14 +171,14 @@ def inspect(
         "bytes": sum(header.path.stat().st_size for header in headers),
         "parts": ", ".join(role for role in found.classes if not role.startswith("tokenizer")),
         "missing": ", ".join(lacks) or "nothing",
-        "licence": _licence(headers) or licence_of(found.name, found.folder),
+        **_licence(licence_of(found)),
     }
     if json:
         notices = [{"code": one.code, "message": one.message} for one in found.notices]
         show_json({**facts, "notices": notices})
         return
     show_notices(found.notices)
-    _show(facts, json=False)
+    show_pairs(_written(facts))
 
 
 def _facts(found: Checkpoint) -> dict[str, Any]:
@@ -164,15 +193,15 @@ def _facts(found: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _show(facts: dict[str, Any], *, json: bool) -> None:
-    if json:
-        show_json(facts)
-        return
-    written = {name: value for name, value in facts.items() if value is not None}
-    written["bytes"] = f"{facts['bytes'] / 1e6:.1f} MB"
-    if "parameters" in written:
-        written["parameters"] = f"{facts['parameters'] / 1e6:.1f} M"
-    show_pairs(written)
+def _written(facts: dict[str, Any]) -> dict[str, object]:
+    """The same for a person."""
+    licence = Licence(facts["licence"], facts["licence_source"])
+    return {
+        **{name: value for name, value in facts.items() if name != "licence_source"},
+        "parameters": f"{facts['parameters'] / 1e6:.1f} M",
+        "bytes": _size(facts["bytes"]),
+        "licence": licence,
+    }
 
 
 def _precisions(headers: list[Header]) -> list[str]:
@@ -180,13 +209,3 @@ def _precisions(headers: list[Header]) -> list[str]:
     for header in headers:
         counts[header.precision] += header.parameters
     return [name for name, _ in counts.most_common()]
-
-
-def _licence(headers: list[Header]) -> str | None:
-    return next(
-        (said for header in headers if (said := header.metadata.get("modelspec.license"))), None
-    )
-
-
-def _bytes(found: Checkpoint) -> int:
-    return sum(path.stat().st_size for path in found.folder.rglob("*") if path.is_file())

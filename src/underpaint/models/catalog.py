@@ -23,7 +23,7 @@ from underpaint.models.hub import HubPlace, fetch_weights, is_hub_name, names
 from underpaint.models.hub import find as find_on_hub
 from underpaint.models.json_files import read_json
 from underpaint.models.parts import Given, GivenParts, Part, SingleFile, check_parts, given, part_of
-from underpaint.models.preferences import Defaults, preferences
+from underpaint.models.preferences import Defaults, preferences, seen_area
 from underpaint.models.recognition import recognise
 from underpaint.request import Distilled, Told
 
@@ -159,15 +159,7 @@ def _found(
     asked: str | Path, prediction: Told | None, distilled: Distilled | None, parts: GivenParts
 ) -> Checkpoint:
     if isinstance(asked, str) and is_hub_name(asked):
-        place = find_on_hub(asked)
-        found = _found(place.folder, prediction, distilled, parts)
-        way, notices = found.distilled, found.notices
-        if distilled is None and way == "none":  # a snapshot is called by its commit
-            way = named(place.repo)
-            if way != "none":
-                found = _found(place.folder, prediction, way, parts)
-                notices = (*notices, assumed(place.repo, way))
-        return replace(found, name=place.name, notices=notices, hub=place)
+        return _found_on_hub(find_on_hub(asked), prediction, distilled, parts)
     folder = folder_of(asked)
     try:
         if folder.is_file():
@@ -181,6 +173,28 @@ def _found(
         raise ModelError(
             f"the model {str(asked)[:200]!r} cannot be read ({reason}); its configuration is damaged"
         ) from None
+
+
+def find_cached(place: HubPlace) -> Checkpoint:
+    """The checkpoint that lies there in the hub's cache, as its name would find it; no network.
+
+    Raises:
+        ModelError: as ``find``.
+    """
+    return _found_on_hub(place, None, None, {})
+
+
+def _found_on_hub(
+    place: HubPlace, prediction: Told | None, distilled: Distilled | None, parts: GivenParts
+) -> Checkpoint:
+    found = _found(place.folder, prediction, distilled, parts)
+    way, notices = found.distilled, found.notices
+    if distilled is None and way == "none":  # a snapshot is called by its commit
+        way = named(place.repo)
+        if way != "none":
+            found = _found(place.folder, prediction, way, parts)
+            notices = (*notices, assumed(place.repo, way))
+    return replace(found, name=place.name, notices=notices, hub=place)
 
 
 def _name_of(asked: str | Path, folder: Path) -> str:
@@ -210,7 +224,7 @@ def _read_file(
     notices = () if prediction else found.notices
     defaults = made.defaults
     if found.variant == "sd-2" and told == "eps":  # the base was trained at 512
-        defaults = replace(defaults, comfortable_area=512 * 512)
+        defaults = replace(defaults, comfortable_area=512 * 512, seen_area=seen_area(512))
     return replace(
         made,
         classes=classes,

@@ -43,6 +43,7 @@ class Family:
         roles: The (library, class) pairs that each role may have.
         optional: The roles that a checkpoint may lack.
         native_px: The side of the square that it was trained at, where the checkpoint does not say.
+        seen_area: The least and the largest picture area, in pixels, where its makers name them.
         guidance_scale: What suits it.
         sampler: What suits it.
         steps_over_all: Steps of a run at strength 1.
@@ -57,6 +58,7 @@ class Family:
     roles: Mapping[str, Classes]
     optional: frozenset[str] = frozenset()
     native_px: int = 512
+    seen_area: tuple[int, int] | None = None
     guidance_scale: float = 7.5
     sampler: SamplerName = "dpmpp_2m"
     steps_over_all: int = 20
@@ -111,6 +113,10 @@ _SD3 = Family(
     },
     optional=frozenset({"text_encoder_3", "tokenizer_3"}),
     native_px=1024,
+    seen_area=(
+        250_000,
+        1440 * 1440,
+    ),  # .25 to 2 MP: Stability AI of 3.5 medium, whose last sides were 1440
     guidance_scale=7.0,  # the default of diffusers' img2img for it
     sampler="euler",
     steps_over_all=28,
@@ -128,6 +134,7 @@ _FLUX = Family(
         "tokenizer_2": T5_WORDS,
     },
     native_px=1024,
+    seen_area=(100_000, 1448 * 1448),  # .1 to 2 MP: Black Forest Labs
     guidance_scale=3.5,  # what its makers run it with
     sampler="euler",
     steps_over_all=28,
@@ -144,6 +151,7 @@ _CHROMA = Family(
         "tokenizer": T5_WORDS,
     },
     native_px=1024,
+    seen_area=(512 * 512, 1448 * 1448),  # trained at 512, then 1024, from FLUX.1 schnell
     guidance_scale=5.0,  # the default of diffusers' img2img for it
     sampler="euler",
     steps_over_all=35,
@@ -161,6 +169,7 @@ _Z_IMAGE = Family(
         "tokenizer": QWEN_WORDS,
     },
     native_px=1024,
+    seen_area=(512 * 512, 2048 * 2048),  # its model card
     guidance_scale=6.0,  # 5, the default of diffusers' img2img; it calls no guidance 0 and not 1
     sampler="euler",
     steps_over_all=50,
@@ -177,6 +186,7 @@ _QWEN_IMAGE = Family(
         "tokenizer": QWEN_WORDS,
     },
     native_px=1328,
+    seen_area=(640 * 640, 2048 * 2048),  # trained at 256, 640 and 1328 (Wu et al. 2025, section 4)
     guidance_scale=4.0,  # the default of diffusers' img2img for it
     sampler="euler",
     steps_over_all=50,

@@ -13,7 +13,7 @@ from typing import Any, cast
 from underpaint.errors import ModelError
 
 _NAME = re.compile(r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(@(?P<revision>[\w./-]{1,128}))?")
-_SMALL = ("*.json", "*/*.json", "*/*.txt", "*/*.model")
+_SMALL = ("*.json", "*/*.json", "*/*.txt", "*/*.model", "README.md")  # which tells the licence
 # What repositories hold beside: other precisions, running means, other frameworks.
 _OTHERS = ("*.fp16.*", "*.bf16.*", "*non_ema*", "*.msgpack", "*.bin", "*.onnx*")
 FP16 = "fp16"

@@ -16,7 +16,8 @@ from underpaint.request import SAMPLER_NAMES, Distilled, SamplerName
 from underpaint.survival import LEARNED, Recovery
 from underpaint.vocabulary import Vocabulary
 
-# Of the area that a model was trained at: it smears what is smaller and repeats things in what is larger.
+# Of the area that a model was trained at, where its makers name no range: it smears what is smaller and
+# repeats things in what is larger. From a little more than half of its sides to 1.6 times.
 SEEN_SHARES = (0.3, 2.5)
 LCM_SCALE = 8.5  # what Luo et al. 2023 feed a network that takes the guidance scale as an input
 
@@ -99,9 +100,14 @@ def _of_family(
     steps, scale, sampler = suited(family, distilled)
     if core.get("time_cond_proj_dim"):
         scale = LCM_SCALE
-    least, most = SEEN_SHARES
-    seen = (least * side * side, most * side * side)
+    seen = family.seen_area or seen_area(side)
     return Defaults(steps, scale, sampler, side * side, seen_area=seen)
+
+
+def seen_area(side: int) -> tuple[float, float]:
+    """The least and the largest area that a model trained at squares of that side can be trusted with."""
+    least, most = SEEN_SHARES
+    return least * side * side, most * side * side
 
 
 def suited(family: Family, distilled: Distilled) -> tuple[int, float, SamplerName]:
