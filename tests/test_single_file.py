@@ -20,7 +20,15 @@ from tests.tiny_checkpoint import make_tiny_checkpoint
 from tests.tiny_families import make_tiny_flux, make_tiny_sd3, make_tiny_xl
 from underpaint import Engine, Request
 from underpaint.errors import ModelError
-from underpaint.models import catalog, fingerprint, loading, memory, recognition, single_file
+from underpaint.models import (
+    autoencoder,
+    catalog,
+    fingerprint,
+    loading,
+    memory,
+    recognition,
+    single_file,
+)
 from underpaint.models.headers import Header
 from underpaint.models.parts import Part
 
@@ -92,7 +100,7 @@ def networks(model: Path, **options: Any) -> dict[str, dict[str, torch.Tensor]]:
 
 def needs(model: Path, **options: Any) -> memory.Needs:
     found = catalog.find(model, **options)
-    return memory.needs_of(found, number_bytes=4, tile_px=loading.TILE_PX)
+    return memory.needs_of(found, number_bytes=4, tile_px=autoencoder.TILE_PX)
 
 
 def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
