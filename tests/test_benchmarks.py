@@ -13,7 +13,8 @@ import torch
 
 from benchmarks.compare_sd15 import options_of
 from benchmarks.random_sd15 import evaluation_flops, kept_checkpoint
-from benchmarks.sd15_race import MEMORY_SHARE, psnr_db, staying
+from benchmarks.sd15_painter import Opening
+from benchmarks.sd15_race import MEMORY_SHARE, Race, psnr_db, staying
 from benchmarks.sd15_ways import WAYS, Way, why_not_here
 from tests.conftest import soft_picture
 
@@ -68,6 +69,24 @@ def test_every_way_is_in_the_table_with_as_many_evaluations_or_the_reason_why_no
         if way["numbers"] == "float32":
             (alike,) = way["psnr_db"]
             assert alike is None or alike > 40  # all compute the same picture
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_stay_is_started_anew_and_warmed_before_it_is_measured(
+    kept: Path, tmp_path: Path
+) -> None:
+    setting = Opening("", "", False, False, str(kept / "random-sd15-tiny"), "cpu", 64)
+    race = Race(setting, [WAYS[0]], 64, tmp_path)
+    race.staying = frozenset()
+    try:
+        race.cold(6)
+        race.round(1)
+    finally:
+        race.stop()
+    assert race.failures == {}
+    assert [sum(one.rows) for one in race.records["underpaint"].rounds] == [12]  # pairs of six
+    painted = sorted(path.name for path in (tmp_path / "underpaint").glob("*.png"))
+    assert painted == ["0-3.png", "0-6.png", "1-6.png"]  # round and evaluations: 0-3 only warmed
 
 
 @pytest.mark.slow
