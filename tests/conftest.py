@@ -1,12 +1,14 @@
 """What every test may ask for."""
 
 import os
+import tempfile
 from pathlib import Path
 
 # One thread: two that wait for each other on a busy machine are many times slower. Set before torch
 # is imported, and inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="underpaint-tests-")
 
 import numpy as np
 import pytest

@@ -585,6 +585,13 @@ def test_a_large_file_is_hashed_once_until_it_changes(
     assert path.stat().st_size == was.st_size
     assert catalog.find(path).sha256 != first
     assert hashed.count(str(path)) == 2
+    for kept in fingerprint._cache().iterdir():
+        kept.write_text("half of a ha")
+    assert catalog.find(path).sha256 != first
+    assert hashed.count(str(path)) == 3
+    monkeypatch.setenv("XDG_CACHE_HOME", str(path))  # a place where nothing can be kept
+    assert catalog.find(path).sha256 != first
+    assert hashed.count(str(path)) == 4
 
 
 def test_a_tiny_autoencoder_takes_the_place_of_a_large_one(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """One hash over the files of a checkpoint that decide pixels; no torch."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
 
 from underpaint.models.parts import GivenParts
 
 SLOW_BYTES = 64 * 1024 * 1024  # takes a tenth of a second to hash
+DIGITS = 64  # of a SHA-256 in hexadecimal
 
 
 def fingerprint(
@@ -42,16 +44,28 @@ def _files(folder: Path, roles: Iterable[str], elsewhere: GivenParts) -> Iterato
 
 
 def _sha256(path: Path) -> bytes:
-    """The hash of a file; that of a large one is remembered while its size and time stay."""
+    """The hash of a file; that of a large one is kept on disk while nothing about the file changes."""
     facts = path.stat()
     if facts.st_size < SLOW_BYTES:
         return _hashed(path)
-    return _remembered(path, facts.st_size, facts.st_mtime_ns)
+    times = (facts.st_mtime_ns, facts.st_ctime_ns)
+    key = hashlib.sha256(repr((str(path.resolve()), facts.st_size, *times)).encode()).hexdigest()
+    kept = _cache() / key
+    try:
+        return bytes.fromhex(kept.read_text("ascii").strip().ljust(DIGITS, "?")[:DIGITS])
+    except (OSError, ValueError):
+        found = _hashed(path)
+    with suppress(OSError):  # it is computed again then
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(f".{os.getpid()}.tmp")
+        unfinished.write_text(found.hex(), "ascii")
+        unfinished.replace(kept)
+    return found
 
 
-@lru_cache(maxsize=32)
-def _remembered(path: Path, _size: int, _time: int) -> bytes:
-    return _hashed(path)
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  never raises
+    return Path(home) / "underpaint" / "hashes"
 
 
 def _hashed(path: Path) -> bytes:
