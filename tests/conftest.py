@@ -1,7 +1,9 @@
 """What every test may ask for."""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # One thread: two that wait for each other on a busy machine are many times slower. Set before torch
@@ -15,6 +17,12 @@ import pytest
 from PIL import Image
 
 from tests.tiny_checkpoint import make_tiny_checkpoint
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tidy() -> Iterator[None]:
+    yield
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"])
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from underpaint.denoiser import Guidance, Prompt, Row
 from underpaint.errors import RequestError
 from underpaint.guidance import guided
 from underpaint.levels import Level, Prediction
+from underpaint.models.stable_diffusion import UNetDenoiser
 from underpaint.recipe import Recipe
 from underpaint.relay import Relay, relayed
 
@@ -41,7 +42,7 @@ def row(sigma: float, prompt: object, negative: object = None, scale: float = 1.
 def test_rows_above_and_below_and_without_a_second_network_share_a_call() -> None:
     first, second = Says(1.0), Says(2.0)
     below = Level(0.8, 0.6)
-    pair = Relay(Prompt("base"), Prompt("refined"), second, below)
+    pair = Relay(Prompt("base"), Prompt("refined"), lambda: second, below)
     rows = [row(0.5, pair), row(0.7, pair), row(0.1, "plain"), row(0.6, pair)]
     answers = [float(one.mean()) for one in relayed(first)(rows)]
     assert answers == [2.0, 1.0, 1.0, 2.0]
@@ -52,8 +53,8 @@ def test_rows_above_and_below_and_without_a_second_network_share_a_call() -> Non
 def test_both_halves_of_a_guided_row_go_to_the_same_network() -> None:
     first, second = Says(1.0), Says(2.0)
     below = Level(0.8, 0.6)
-    wanted = Relay(Prompt("yes"), Prompt("yes, refined"), second, below)
-    unwanted = Relay(Prompt("no"), Prompt("no, refined"), second, below)
+    wanted = Relay(Prompt("yes"), Prompt("yes, refined"), lambda: second, below)
+    unwanted = Relay(Prompt("no"), Prompt("no, refined"), lambda: second, below)
     (answer,) = guided(relayed(first))([row(0.3, wanted, unwanted, scale=3.0)])
     assert float(answer.mean()) == 2.0
     assert second.heard == ["yes, refined", "no, refined"]
@@ -120,3 +121,53 @@ def test_a_recipe_names_the_refiner_without_its_folder_and_refine_asks_for_it(
     assert Path(cell.path).read_bytes() == (tmp_path / "near.png").read_bytes()
     again = refine(tmp_path / "near.png", model=base, refiner=second, count=1, seed=1)
     assert again.results[0].recipe.refiner == result.recipe.refiner
+
+
+def test_taking_turns_keeps_one_of_each_network_and_one_call_for_both_halves(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, second = pair
+    calls: list[int] = []
+    plain = UNetDenoiser.__call__
+
+    def counted(self: UNetDenoiser, rows: Sequence[Row]) -> list[Tensor]:
+        calls.append(id(self))
+        return plain(self, rows)
+
+    monkeypatch.setattr(UNetDenoiser, "__call__", counted)
+    pictures, counts = [], []
+    for offload in ("none", "text"):
+        engine = Engine(base, device="cpu", precision="float32", offload=offload)
+        request = Request(
+            source=soft_picture(48, 32), prompt="oil", seed=3, strength=0.6, steps=4,
+            guidance_scale=3.0, refiner=str(second), refiner_start=0.3,
+        )  # fmt: skip
+        pictures.append(engine.render(request).encode(".png"))
+        counts.append((len(calls), len(set(calls))))
+        calls.clear()
+    assert pictures[0] == pictures[1]
+    assert counts == [(4, 2), (4, 2)]
+
+
+def test_another_refiner_reads_the_prompt_anew(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    base, one = pair
+    two = make_tiny_xl(tmp_path / "two", refiner=True, seed=6)
+    engine = Engine(base, device="cpu", precision="float32")
+    # a second model that is gone leaves its identity to the next
+    identity = {True: 1, False: 2}
+    monkeypatch.setattr(
+        "underpaint.engine.id", lambda one: identity[one is engine.model], raising=False
+    )
+
+    def painted(place: Path) -> bytes:
+        fields = {"strength": 0.6, "steps": 2, "guidance_scale": 3.0, "refiner_start": 1.0}
+        asked = Request(
+            source=soft_picture(48, 32), prompt="oil", seed=3, refiner=str(place), **fields
+        )
+        return engine.render(asked).encode(".png")
+
+    first, other = painted(one), painted(two)
+    assert first != other
+    assert painted(one) == first

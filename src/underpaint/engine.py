@@ -293,7 +293,7 @@ class Engine:
         model = self._refiner(resolved.refiner)
         second, also_said = self._read(model, text, negative=negative, clip_skip=skip)
         below = schedule.level(request.refiner_start)
-        return Prompt(Relay(first, second, model.denoiser, below)), (*said, *also_said)
+        return Prompt(Relay(first, second, lambda: model.denoiser, below)), (*said, *also_said)
 
     def _read(
         self, model: "Model", text: str, *, negative: bool, clip_skip: int
@@ -308,6 +308,7 @@ class Engine:
     def _refiner(self, checkpoint: catalog.Checkpoint) -> "Model":
         """The second model; one is kept loaded."""
         if checkpoint.place not in self._second:
+            self._prompts.clear()  # they are kept by a model's identity, which another may take over
             self._second = {checkpoint.place: self._loaded(checkpoint)}
         return self._second[checkpoint.place]
 

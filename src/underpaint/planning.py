@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -215,12 +215,16 @@ def _model_of(asked: Request, checkpoint: Checkpoint) -> str:
                 f"this engine holds the model with {name} {one!r}, and the request says "
                 f"{getattr(asked, name)!r}; open an Engine with that {name}"
             )
-    if asked.parts and asked.parts.keys() != checkpoint.parts.keys():
+    if asked.parts and not checkpoint.has(asked.parts):
         raise RequestError(
-            f"this engine holds the model with {', '.join(checkpoint.parts) or 'no part'} from elsewhere, and "
-            f"the request asks for {', '.join(asked.parts)}; open an Engine with these parts"
+            f"this engine holds the model with {_listed(checkpoint.part_names)} from elsewhere, and the "
+            f"request asks for {_listed(asked.parts)}; open an Engine with these parts"
         )
     return checkpoint.name
+
+
+def _listed(parts: Mapping[str, str]) -> str:
+    return ", ".join(f"{role} {place!r}" for role, place in parts.items())[:200] or "no part"
 
 
 def _working_size(asked: Request, checkpoint: Checkpoint, size: Size) -> Size:

@@ -3,7 +3,7 @@
 Podell et al. 2023 (SDXL), section 2.5: the refiner was trained on the last fifth of the levels alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -20,13 +20,14 @@ class Relay:
     Attributes:
         first: What the engine's own network reads, above the level.
         second: What the other one reads, at the level and below.
-        denoiser: The other network, not yet guided; it shares the first one's latents.
+        denoiser: Gives the other network, not yet guided, when its turn comes: it may leave memory in
+            between. It shares the first one's latents.
         below: Where it takes over.
     """
 
     first: Prompt
     second: Prompt
-    denoiser: Denoiser
+    denoiser: Callable[[], Denoiser]
     below: Level
 
 
@@ -56,7 +57,7 @@ class _Relayed:
         """Whose turn it is, and the row in that network's words."""
         match cast("object", row.prompt):
             case Relay() as relay if row.level.angle <= relay.below.angle:
-                return relay.denoiser, replace(row, prompt=relay.second)
+                return relay.denoiser(), replace(row, prompt=relay.second)
             case Relay() as relay:
                 return self.inner, replace(row, prompt=relay.first)
             case _:

@@ -9,6 +9,7 @@ import pytest
 from tests.surfaces.conftest import Run
 from tests.tiny_checkpoint import make_tiny_checkpoint
 from underpaint import Engine, Request, RequestError, render
+from underpaint.models import catalog
 from underpaint.origins import recipe_of
 
 WORDS = ("-s", "0.7", "-n", "2", "--seed", "5", "-q")
@@ -88,6 +89,28 @@ def test_a_part_that_cannot_be_used_is_one_sentence(
     assert len(said.err.splitlines()) == 1
 
 
+def test_a_part_that_is_given_twice_is_one_sentence(
+    run: Run, scene: Path, tiny: Path, other: Path
+) -> None:
+    typed = ("--part", f"vae={other}", "--part", f"vae={tiny / 'vae'}")
+    said = run("plan", scene, "-m", tiny, *typed)
+    assert said.code == 2
+    assert said.err.strip().endswith("part vae is given twice; leave one out")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_command_finds_its_model_once(
+    run: Run, scene: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    plain = catalog.find
+    monkeypatch.setattr(
+        catalog, "find", lambda model, **told: asked.append(model) or plain(model, **told)
+    )
+    assert run("render", scene, "oil", "-m", tiny, *WORDS, "-o", "a.png").code == 0
+    assert asked == [str(tiny)]
+
+
 def test_inspect_counts_the_part_that_was_given(run: Run, tiny: Path, other: Path) -> None:
     plain = run("models", "inspect", tiny, "--json").json
     given = run("models", "inspect", tiny, "--part", f"vae={other}", "--json").json
@@ -102,5 +125,11 @@ def test_an_engine_refuses_a_request_for_parts_that_it_does_not_hold(
     asked = Request(source=scene, prompt="oil", steps=1, parts={"vae": other})
     with pytest.raises(RequestError, match="holds the model with no part from elsewhere"):
         Engine(tiny, device="cpu").render(asked)
+    holds = Engine(tiny, device="cpu", parts={"vae": other})
+    with pytest.raises(
+        RequestError, match=r"with vae 'vae' from elsewhere, and the request asks for"
+    ):
+        holds.render(asked.model_copy(update={"parts": {"vae": str(tiny / "vae")}}))
+    assert holds.render(asked).recipe.request.parts == {"vae": "vae"}
     with pytest.raises(RequestError, match="parts must be paths by the part's name"):
         Request(source=scene, prompt="oil", parts={"vae": 3})

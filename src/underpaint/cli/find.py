@@ -22,6 +22,7 @@ from underpaint.cli.reporting import (
 )
 from underpaint.errors import RequestError
 from underpaint.finding.wanted import check_keep, kept_by
+from underpaint.models.catalog import Checkpoint
 from underpaint.planning import seeded
 from underpaint.request import Request
 from underpaint.results import Planned, Step
@@ -76,7 +77,7 @@ def find(wish: Wish, wanted: Wanted) -> None:
     """
     begun = time.perf_counter()
     asked, keep = seeded(wish.request()), wanted.share()
-    wish.checkpoint()  # before anything heavy is imported
+    checkpoint = wish.checkpoint()  # before anything heavy is imported
     request = asked.model_copy(update={"source": read_source(wish.source)})
     (place,) = destinations(
         wish.output,
@@ -86,7 +87,9 @@ def find(wish: Wish, wanted: Wanted) -> None:
         overwrite=wish.overwrite,
         as_json=wish.json,
     )
-    found = _searched(wish, request, keep, speaks=not (wish.json or wish.quiet or place is None))
+    found = _searched(
+        wish, checkpoint, request, keep, speaks=not (wish.json or wish.quiet or place is None)
+    )
     suffix = ".png" if place is None else pixels.suffix_of(place)
     data = found.result.encode(suffix, metadata=not wish.no_metadata)
     if place is None:
@@ -120,13 +123,15 @@ def find(wish: Wish, wanted: Wanted) -> None:
 command = command_with(Wanted, find, without=frozenset({"strength", "count", "mask"}))
 
 
-def _searched(wish: Wish, request: Request, keep: float, *, speaks: bool) -> "Found":
+def _searched(
+    wish: Wish, checkpoint: Checkpoint, request: Request, keep: float, *, speaks: bool
+) -> "Found":
     with progress(quiet=wish.quiet) as meter:
         meter.begin("loading the model", 0)
         from underpaint.finding.running import Found, Tried  # noqa: PLC0415
         from underpaint.finding.running import find as search  # noqa: PLC0415
 
-        engine = wish.engine()
+        engine = wish.engine(checkpoint)
         first = True
         for told in search(request, keep, engine, cancelled=partial(bool, interrupted)):
             match told:

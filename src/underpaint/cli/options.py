@@ -168,8 +168,11 @@ class Wish:
             parts=parts_of(self.parts),
         )
 
-    def engine(self) -> "Engine":
+    def engine(self, checkpoint: Checkpoint) -> "Engine":
         """The engine that was asked for; torch is imported here, only once all is checked.
+
+        Args:
+            checkpoint: The model that was named, found already.
 
         Raises:
             RequestError: there is no such device.
@@ -177,7 +180,7 @@ class Wish:
         from underpaint.engine import Engine  # noqa: PLC0415
 
         return Engine(
-            self.checkpoint(),
+            checkpoint,
             device=self.device,
             precision=self.precision,
             offload=self.offload,
@@ -280,15 +283,19 @@ def parts_of(typed: list[str] | None) -> dict[str, str] | None:
     """The parts of a model that were given, by name.
 
     Raises:
-        RequestError: one of them is not written ``PART=PLACE``.
+        RequestError: one of them is not written ``PART=PLACE``, or is there twice.
     """
     if not typed:
         return None
-    read = [text.partition("=") for text in typed]
-    for text, (role, _, place) in zip(typed, read, strict=True):
+    parts: dict[str, str] = {}
+    for text in typed:
+        role, _, place = text.partition("=")
         if not (role and place):
             raise RequestError(f"part must be PART=PLACE, such as vae=FILE, got {text[:60]!r}")
-    return {role: place for role, _, place in read}
+        if role in parts:
+            raise RequestError(f"part {role[:60]} is given twice; leave one out")
+        parts[role] = place
+    return parts
 
 
 def _interval(text: str) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from underpaint.cli.destinations import destinations
 from underpaint.cli.options import Wish, command_with, read_source
 from underpaint.cli.reporting import facts_of, show_json, show_line, show_notices, show_pairs
 from underpaint.cli.survival_chart import survival_chart, survival_facts
+from underpaint.models.catalog import Checkpoint
 from underpaint.planning import Resolved, needs_spectrum, resolve
 from underpaint.survival import Spectrum, survival
 
@@ -52,7 +53,7 @@ def plan(wish: Wish, views: Views) -> None:
         pixels.check_destination(views.preview, overwrite=wish.overwrite)
     found: Spectrum | None = None
     if views.survival or views.preview is not None or needs_spectrum(asked):
-        found = _measured(wish, views, picture)
+        found = _measured(wish, views, checkpoint, picture)
     resolved = resolve(asked, checkpoint, picture.size, notices=picture.notices, spectrum=found)
     if wish.output is not None:
         destinations(
@@ -73,9 +74,11 @@ def plan(wish: Wish, views: Views) -> None:
 command = command_with(Views, plan, without=frozenset())
 
 
-def _measured(wish: Wish, views: Views, picture: pixels.Picture) -> Spectrum:
+def _measured(
+    wish: Wish, views: Views, checkpoint: Checkpoint, picture: pixels.Picture
+) -> Spectrum:
     """The source's spectrum; its preview is written on the way."""
-    engine = wish.engine()
+    engine = wish.engine(checkpoint)
     request = wish.request().model_copy(update={"source": picture})
     if views.preview is not None:
         data = pixels.encode(engine.what_survives(request), pixels.suffix_of(views.preview))

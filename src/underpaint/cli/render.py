@@ -49,7 +49,7 @@ def render(wish: Wish) -> None:
     begun = time.perf_counter()
     with progress(quiet=wish.quiet) as meter:
         meter.begin("loading the model", 0)
-        engine = wish.engine()
+        engine = wish.engine(checkpoint)
         for place, event in zip(places, painted(engine, request, meter), strict=True):
             notices = _write(event.result, place, wish)
             new, said = [one for one in notices if one not in said], said | set(notices)

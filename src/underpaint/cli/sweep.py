@@ -85,7 +85,7 @@ def sweep(wish: Wish, own: Axes) -> None:
         meter.begin("loading the model", 0)
         from underpaint.sweeping.running import Published, Resumed, run  # noqa: PLC0415
 
-        engine = wish.engine()
+        engine = wish.engine(planned.checkpoint)
         stop = partial(bool, interrupted)
         for event in run(planned, engine, overwrite=wish.overwrite, cancelled=stop):
             match event:

@@ -90,6 +90,12 @@ class Checkpoint:
         own = self.folder if self.file is None else self.file.path
         return model is not None and folder_of(model).resolve() == own.resolve()
 
+    def has(self, parts: Mapping[str, str]) -> bool:
+        """Whether these, and no others, were given beside it; names or places by role."""
+        return parts.keys() == self.parts.keys() and all(
+            self.parts[role].is_at(place) for role, place in parts.items()
+        )
+
     @property
     def place(self) -> Path:
         """What to open it by again: its folder or its file, in full."""

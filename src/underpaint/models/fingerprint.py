@@ -9,7 +9,6 @@ from pathlib import Path
 from underpaint.models.parts import GivenParts
 
 SLOW_BYTES = 64 * 1024 * 1024  # takes a tenth of a second to hash
-DIGITS = 64  # of a SHA-256 in hexadecimal
 
 
 def fingerprint(
@@ -51,10 +50,11 @@ def _sha256(path: Path) -> bytes:
     times = (facts.st_mtime_ns, facts.st_ctime_ns)
     key = hashlib.sha256(repr((str(path.resolve()), facts.st_size, *times)).encode()).hexdigest()
     kept = _cache() / key
-    try:
-        return bytes.fromhex(kept.read_text("ascii").strip().ljust(DIGITS, "?")[:DIGITS])
-    except (OSError, ValueError):
-        found = _hashed(path)
+    with suppress(OSError, ValueError):
+        read = bytes.fromhex(kept.read_text("ascii"))
+        if len(read) == hashlib.sha256().digest_size:
+            return read
+    found = _hashed(path)
     with suppress(OSError):  # it is computed again then
         kept.parent.mkdir(parents=True, exist_ok=True)
         unfinished = kept.with_suffix(f".{os.getpid()}.tmp")

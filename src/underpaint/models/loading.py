@@ -40,8 +40,8 @@ def opened(
         ModelError: its files are damaged.
     """
     part = checkpoint.part(role)
-    if part.is_quantised:
-        return opened_gguf(kind, part, torch.float32 if dtype == "auto" else dtype)
+    if part.file is not None and part.is_quantised:
+        return opened_gguf(kind, part, part.file, torch.float32 if dtype == "auto" else dtype)
     if part.file is not None:
         try:
             network = opened_part(kind, part, role, None if dtype == "auto" else dtype)
@@ -67,7 +67,7 @@ def opened(
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def opened_gguf(kind: Any, part: Part, dtype: torch.dtype) -> Any:
+def opened_gguf(kind: Any, part: Part, file: Path, dtype: torch.dtype) -> Any:
     """A network whose weights stay quantised and are unpacked at every use, by diffusers' own reader.
 
     Raises:
@@ -75,12 +75,13 @@ def opened_gguf(kind: Any, part: Part, dtype: torch.dtype) -> Any:
     """
     if any(importlib.util.find_spec(name) is None for name in ("gguf", "accelerate")):
         raise ModelError(
-            f"{part.file.name if part.file else ''} is a GGUF file, and the packages that read it are not here; "
+            f"{file.name} is a GGUF file, and the packages that read it are not here; "
             'pip install "underpaint[gguf]"'
         )
-    stored = cast("dict[str, Tensor]", load_gguf_checkpoint(str(part.file), return_tensors=True))
+    stored = cast("dict[str, Tensor]", load_gguf_checkpoint(str(file), return_tensors=True))
+    plain = {name.removeprefix(part.prefix): weight for name, weight in stored.items()}
     network = kind.from_single_file(
-        as_diffusers(stored),
+        as_diffusers(plain),
         config=str(part.config.parent),
         subfolder=part.config.name,
         quantization_config=GGUFQuantizationConfig(compute_dtype=dtype),

@@ -24,6 +24,12 @@ class Given:
     path: Path
     name: str
 
+    def is_at(self, place: str) -> bool:
+        """Whether ``place`` names it: by its name, with or without a commit, or by where it lies."""
+        if place == self.name or self.name.startswith(f"{place}@"):
+            return True
+        return Path(os.path.expanduser(place)).resolve() == self.path.resolve()  # noqa: PTH111
+
 
 GivenParts = Mapping[str, Given]
 
