@@ -1,11 +1,14 @@
 """The autoencoder at any size and in any numbers: tiles without seams, no overflow."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -15,6 +18,7 @@ from tests.tiny_checkpoint import make_tiny_checkpoint
 from underpaint import Engine, Request, pixels
 from underpaint.errors import ModelError
 from underpaint.geometry import windows
+from underpaint.models import bands
 from underpaint.models.autoencoder import Autoencoder
 
 
@@ -59,15 +63,58 @@ def test_the_built_in_autoencoder_shows_no_seams(width: int, height: int) -> Non
     assert psnr(tiled.decode(latents), whole.decode(latents)) >= 45
 
 
-def test_tiles_of_a_network_with_normalisation_cover_the_picture(tiny: Path) -> None:
+@pytest.mark.parametrize(("width", "height"), [(200, 136), (104, 264)])
+@pytest.mark.parametrize("positions", [150, 900, 2**17])
+def test_bands_of_a_network_with_normalisation_give_the_numbers_of_the_whole(
+    tiny: Path, width: int, height: int, positions: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("underpaint.models.bands.BAND_POSITIONS", positions)
+    whole, banded = codecs(tiny, 96, 48)
+    source = picture(width, height)
+    latents = whole.encode(source)
+    torch.testing.assert_close(banded.encode(source), latents, atol=1e-4, rtol=1e-4)
+    wanted = whole.decode(latents)
+    assert wanted.std() > 0.05  # not only grey
+    torch.testing.assert_close(banded.decode(latents), wanted, atol=1e-4, rtol=1e-4)
+    assert banded.notices == ()
+
+
+def test_bands_hold_two_maps_of_the_finest_level_at_most() -> None:
+    network = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 16, 16), layers_per_block=2, norm_num_groups=4,
+    ).eval()  # fmt: skip
+    finest = 8 * 4 * 512 * 512
+    z = torch.randn(1, 4, 128, 128, generator=torch.Generator().manual_seed(0))
+
+    def peak(decode: Callable[[Tensor], object]) -> int:
+        with torch.inference_mode(), torch.profiler.profile(profile_memory=True) as seen:
+            decode(z)
+        held = most = 0
+        for event in seen.profiler.kineto_results.events():  # type: ignore[union-attr]
+            if event.name() == "[memory]":
+                held += event.nbytes()
+                most = max(most, held)
+        return most
+
+    with patch("underpaint.models.bands.BAND_POSITIONS", 512 * 8):
+        assert peak(lambda z: bands.decoded(network, z)) < 2.6 * finest
+    assert peak(network.decode) > 4 * finest
+
+
+def test_tiles_where_bands_do_not_fit_are_said_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, tiled = codecs(tiny, 96, 48)
     source = picture(200, 136)
+    monkeypatch.setattr("underpaint.models.autoencoder.free_memory", lambda: 10_000_000)
     latents = whole.encode(source)
     assert tiled.encode(source).shape == latents.shape
     made, wanted = tiled.decode(latents), whole.decode(latents)
     assert made.shape == wanted.shape
     # Random weights, tiles of 12 cells: its statistics differ from tile to tile, and still
     assert psnr(made, wanted) > 25
+    assert [(one.code, "200x136" in one.message) for one in tiled.notices] == [("vae-tiles", True)]
 
 
 def test_a_small_picture_is_not_tiled(tiny: Path) -> None:

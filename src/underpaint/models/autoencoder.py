@@ -13,13 +13,15 @@ from torch import Tensor
 
 from underpaint.errors import ModelError, Notice
 from underpaint.geometry import windows
+from underpaint.models import bands
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.loading import fed, opened
+from underpaint.models.loading import fed, free_on_gpu, opened
+from underpaint.models.memory import free_memory
 
-# A decoder of Stable Diffusion's shape holds about 1.5 kB a pixel in float32, 2.4 GB of such a tile.
+# A decoder of Stable Diffusion's shape holds about 1.5 kB a pixel in float32, 2.4 GB of such a picture.
 TILE_PX = 1280
-# Beyond the reach of every convolution of AutoencoderTiny; what is left of KL's normalisation over a
-# whole tile is blended over it.
+# Beyond the reach of every convolution of AutoencoderTiny; what KL's normalisation over a tile alone
+# changes is blended over it.
 OVERLAP_PX = 256
 
 
@@ -27,9 +29,10 @@ OVERLAP_PX = 256
 class Autoencoder:
     """An autoencoder (``codec.Codec``).
 
-    A picture of more than ``tile_px`` a side passes in overlapping tiles whose borders are blended, so
-    memory does not grow with it. Whether it does depends on the size alone, so bytes agree between
-    surfaces.
+    A picture of more than ``tile_px`` a side passes a KL autoencoder in bands that give the numbers of
+    the whole (``bands.py``), the others in overlapping tiles whose borders are blended, so memory does
+    not grow with it. Whether it does depends on the size alone, so bytes agree between surfaces; but a
+    KL autoencoder works in tiles too where even bands do not fit into memory, and says so.
 
     Attributes:
         network: diffusers' own.
@@ -39,7 +42,7 @@ class Autoencoder:
         shift: What is taken from them before, likewise.
         cell_px: How many pixels a latent cell is wide.
         of_video: Whether its pictures are videos of one frame.
-        tile_px: The side of a tile, a multiple of ``cell_px``.
+        tile_px: The side of a tile, a multiple of ``cell_px``, and of the largest picture at once.
         overlap_px: How much neighbouring tiles share.
     """
 
@@ -56,20 +59,27 @@ class Autoencoder:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """That it had to compute in float32, where it had to."""
+        """That it had to compute in float32 or in tiles, where it had to."""
         return tuple(self._said)
 
     @torch.inference_mode()
     def encode(self, picture: Tensor) -> Tensor:
         """Latents [C, h, w] float32 on the CPU, of a picture [3, H, W] in -1…1."""
-        latents = self._tiled(picture, self._encoded, self.cell_px, 1)
+        if kl := self._banded(*picture.shape[-2:]):
+            latents = self._finite(picture, lambda x: self._one(bands.encoded(kl, self._fed(x))))
+        else:
+            latents = self._tiled(picture, self._encoded, self.cell_px, 1)
         return (latents - self.shift) * self.scale
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         """The picture [3, H, W] float32 on the CPU in -1…1."""
         z = latents / self.scale + self.shift
-        return self._tiled(z, self._decoded, 1, self.cell_px).clamp(-1, 1)
+        if kl := self._banded(*(side * self.cell_px for side in z.shape[-2:])):
+            made = self._finite(z, lambda x: self._one(bands.decoded(kl, self._fed(x))))
+        else:
+            made = self._tiled(z, self._decoded, 1, self.cell_px)
+        return made.clamp(-1, 1)
 
     def _tiled(
         self, x: Tensor, through: Callable[[Tensor], Tensor], shrinks: int, grows: int
@@ -106,18 +116,36 @@ class Autoencoder:
             weights[top : top + height, left : left + width] += weight
         return whole / weights
 
+    def _banded(self, height_px: int, width_px: int) -> AutoencoderKL | None:
+        """The network, if it works in bands: a KL autoencoder, a large picture, and room for it."""
+        if not isinstance(self.network, AutoencoderKL) or max(height_px, width_px) <= self.tile_px:
+            return None
+        needed = height_px * width_px * bands.BYTES_A_PIXEL * self.dtype.itemsize // 4
+        free = free_memory() if self.device.type == "cpu" else free_on_gpu(self.device)
+        if free is None or needed <= free:
+            return self.network
+        self._say(
+            "vae-tiles",
+            f"{width_px}x{height_px} takes {needed / 1e9:.1f} GB in the autoencoder and {free / 1e9:.1f} GB "
+            "are free, so it works in tiles and tones may differ a little between them",
+        )
+        return None
+
+    def _say(self, code: str, text: str) -> None:
+        """Says something, once."""
+        if code not in {notice.code for notice in self._said}:
+            self._said.append(Notice(code, text))
+
     def _finite(self, x: Tensor, through: Callable[[Tensor], Tensor]) -> Tensor:
         """``through`` of ``x``; once more in float32 if it overflows, and in float32 from then on."""
         made = through(x)
         if made.isfinite().all():
             return made
         if self.dtype is not torch.float32:
-            self._said.append(
-                Notice(
-                    "vae-float32",
-                    f"the autoencoder overflows in {str(self.dtype).removeprefix('torch.')} and "
-                    "computes in float32 instead",
-                )
+            self._say(
+                "vae-float32",
+                f"the autoencoder overflows in {str(self.dtype).removeprefix('torch.')} and "
+                "computes in float32 instead",
             )
             self.dtype = torch.float32
             cast("Any", self.network).to(torch.float32)

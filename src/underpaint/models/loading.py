@@ -155,6 +155,11 @@ def without_chatter() -> Generator[None]:
             transformers_logging.enable_progress_bar()
 
 
+def free_on_gpu(device: torch.device) -> int | None:
+    """Bytes of a GPU's memory that are free; None where the device is none or does not tell."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+
+
 def fed(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """``x [B, C, h, w]`` as convolutions like it: on the device, in its numbers, channels last."""
     return x.to(device, dtype).contiguous(memory_format=torch.channels_last)

@@ -12,7 +12,7 @@ from underpaint.denoiser import Denoiser, Prompt
 from underpaint.errors import Notice
 from underpaint.models.autoencoder import TILE_PX, open_autoencoder
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.loading import checked, refusals, without_chatter
+from underpaint.models.loading import checked, free_on_gpu, refusals, without_chatter
 from underpaint.models.memory import Offload, check_fits, free_memory, needs_of
 
 T = TypeVar("T")
@@ -116,10 +116,13 @@ def load(
     for role in checkpoint.classes:
         if "tokenizer" not in role and checkpoint.part(role).file is None:
             checked(checkpoint, role)
-    on_gpu = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
     needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)
     turns = check_fits(
-        checkpoint.name, needs, offload=offload, own_memory=free_memory(), device_free=on_gpu
+        checkpoint.name,
+        needs,
+        offload=offload,
+        own_memory=free_memory(),
+        device_free=free_on_gpu(device),
     )
     notices = (needs.turns_taken(checkpoint.name),) if turns and offload == "auto" else ()
     return Model(checkpoint, device, dtype, turns, notices)
