@@ -145,9 +145,9 @@ def _normalised(norm: nn.GroupNorm, activation: nn.Module, source: Map) -> Map:
     mean, variance = _statistics(source, norm.num_groups)
     by = (variance + norm.eps).rsqrt()
     each = norm.num_channels // norm.num_groups
-    scale = norm.weight.double() * by.repeat_interleave(each)
-    shift = norm.bias.double() - mean.repeat_interleave(each) * scale
-    scale, shift = (one.float()[:, None, None] for one in (scale, shift))
+    scale = norm.weight.cpu().double() * by.repeat_interleave(each)
+    shift = norm.bias.cpu().double() - mean.repeat_interleave(each) * scale
+    scale, shift = (one[:, None, None].float().to(norm.weight.device) for one in (scale, shift))
 
     def rows(begin: int, end: int) -> Tensor:
         x = source.rows(begin, end)
@@ -157,11 +157,11 @@ def _normalised(norm: nn.GroupNorm, activation: nn.Module, source: Map) -> Map:
 
 
 def _statistics(source: Map, groups: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance of each group, float64; bands are joined as in Chan, Golub, LeVeque (1979)."""
+    """Mean and variance of each group, float64 on the CPU; bands are joined as in Chan, Golub, LeVeque (1979)."""
     count, mean, spread = 0, torch.zeros(()), torch.zeros(())
     for begin, end in source.bands():
         own = source.rows(begin, end)[0].float().reshape(groups, -1)
-        variance, middle = (one.double() for one in torch.var_mean(own, dim=1, correction=0))
+        variance, middle = (one.cpu().double() for one in torch.var_mean(own, dim=1, correction=0))
         more, apart = own.shape[1], middle - mean
         mean = mean + apart * (more / (count + more))
         spread = spread + variance * more + apart.square() * (count * more / (count + more))
