@@ -1,15 +1,29 @@
 """What Gesso learns from: aligned pictures that come again from their seed, and captions that name what differs."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
+from transformers import CLIPTokenizer
 
-from training.denoiser import choose_task
+from training import gpu
+from training.__main__ import RELEASED
+from training.canvas import RARER, ordinary
+from training.denoiser import (
+    PHOTOGRAPH,
+    SKETCH,
+    choose_task,
+    coarse_noise,
+    draw_levels,
+    paired_sample,
+)
+from training.export import latest_networks
 from training.latents import Scene
 from training.light import IN_LIGHT, LIGHTS
-from training.pictures import MEDIA, Variant, choose_variants, draw
+from training.pictures import MEDIA, Variant, choose_variants, draw, write_shard
 from training.vocabulary import LIGHTS as LIGHT_WORDS
 from training.vocabulary import MEDIA as MEDIUM_WORDS
 from training.vocabulary import PALETTES
@@ -46,7 +60,107 @@ def test_a_caption_names_all_in_which_target_and_source_differ() -> None:
         for _ in range(10):
             task = choose_task(rng, scene)
             ours, theirs = variants[task.target], variants[task.source]
+            if not task.words:
+                continue
             for words, kind in ((MEDIUM_WORDS, "medium"), (LIGHT_WORDS, "light"), (PALETTES, "palette")):  # fmt: skip
                 name = getattr(ours, kind)
                 if name != getattr(theirs, kind):
                     assert any(text in task.words for text in words[name]), (task, ours, theirs)
+
+
+def test_without_words_a_picture_stays_and_a_sketch_becomes_a_photograph() -> None:
+    rng = random.Random(4)
+    seen = set[bool]()
+    for seed in range(60):
+        variants = tuple(choose_variants(np.random.default_rng(seed)))
+        scene = Scene(torch.empty(len(variants), 1), variants, ())
+        for _ in range(20):
+            task = choose_task(rng, scene)
+            if not task.words:
+                ours, theirs = variants[task.target], variants[task.source]
+                assert ours == theirs or (theirs, ours) == (SKETCH, PHOTOGRAPH)
+                seen.add(ours == theirs)
+    assert seen == {True, False}
+
+
+def test_at_the_start_of_a_run_nothing_but_source_and_noise_is_in_what_the_network_sees() -> None:
+    levels, shares = draw_levels(np.random.default_rng(5), np.zeros(4000, bool))
+    begun = shares == 1
+    assert 0.1 < begun.mean() < 0.4  # and the others stand on their way, or past the target
+    assert (levels[begun] >= 0.45).all()
+    assert shares.max() <= 1
+    assert shares.min() < 0
+    source, target, noise = (torch.full((1, 1, 1, 1), value) for value in (3.0, 100.0, 7.0))
+    t, share = torch.tensor([0.6]), torch.tensor([1.0])
+    x, v = paired_sample(source, target, t, share, noise)
+    assert x.item() == pytest.approx(0.4 * 3 + 0.6 * 7)
+    assert (x - 0.6 * v).item() == pytest.approx(100)
+
+
+def test_clouds_of_noise_lie_over_most_samples_and_average_to_nothing() -> None:
+    torch.manual_seed(0)
+    clouds = coarse_noise(torch.empty(400, 2, 20, 20))
+    there = clouds.std(dim=(1, 2, 3)) > 0
+    assert 0.55 < there.float().mean() < 0.85
+    assert abs(clouds.mean().item()) < 0.01
+    white = torch.randn_like(clouds)
+    areas = [
+        torch.nn.functional.avg_pool2d(one, 5)[there].std() / one[there].std()
+        for one in (clouds, white)
+    ]
+    assert areas[0] > 3 * areas[1]
+
+
+def test_ordinary_colours_come_more_often_than_rare_ones() -> None:
+    rng = np.random.default_rng(6)
+    counts = np.bincount([ordinary(rng, 4) for _ in range(20_000)], minlength=4)
+    assert counts[1:] / counts[:-1] == pytest.approx([RARER] * 3, abs=0.08)
+
+
+def test_the_gpu_s_trainer_learns_resumes_and_leaves_what_a_release_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.pictures.SHARD_SCENES", 2)
+    write_shard(3, out=tmp_path, size_px=64)
+    monkeypatch.setattr("training.gpu.TELL_EVERY", 1)
+
+    def train(minutes: float, folder: Path) -> None:
+        gpu.train(
+            tmp_path, folder, minutes, batch=4, choosers=0, device=torch.device("cpu"), released=RELEASED
+        )  # fmt: skip
+
+    run = tmp_path / "run"
+    run.mkdir()
+    train(1e-6, run)
+    begun = torch.load(run / "denoiser.pt")
+    assert begun["step"] == 1
+    train(begun["spent"] / 60 + 1e-6, run)
+    later = torch.load(run / "denoiser.pt")
+    assert later["step"] == 2
+    moved = [not torch.equal(a, b) for a, b in zip(begun["masters"], later["masters"], strict=True)]
+    assert sum(moved) > 0.9 * len(moved)
+    latest, text = latest_networks(run)
+    released = UNet2DConditionModel.from_pretrained(RELEASED / "unet", torch_dtype=torch.float32)
+    for name, weight in latest.state_dict().items():
+        torch.testing.assert_close(weight, released.state_dict()[name], atol=0.02, rtol=0.1)
+    assert text.dtype is torch.float32
+
+
+def test_the_gpu_s_batches_are_the_tasks_that_were_chosen() -> None:
+    rng = np.random.default_rng(1)
+    scenes = [
+        Scene(torch.full((13, 1, 2, 2), float(i)) + torch.arange(13.0)[:, None, None, None] / 100,
+              tuple(choose_variants(rng)), ("tree",))
+        for i in range(5)
+    ]  # fmt: skip
+    tokenizer = CLIPTokenizer.from_pretrained(RELEASED / "tokenizer")
+    chosen = next(iter(gpu.Choices(scenes, tokenizer, 64)))
+    latents = torch.cat([scene.latents for scene in scenes])
+    batch = gpu.as_batch(chosen, latents)
+    made = batch.x - batch.t[:, None, None, None] * batch.v
+    torch.testing.assert_close(made, latents[chosen.targets], atol=1e-4, rtol=1e-4)
+    assert torch.equal(
+        latents[chosen.sources].round(), latents[chosen.targets].round()
+    )  # one scene
+    assert torch.equal(batch.plain, chosen.sources == chosen.targets)
+    assert batch.tokens.shape == (64, 48)

@@ -1,11 +1,12 @@
 """Makes Gesso from nothing: pictures, autoencoder, text encoder, denoiser, decoder, release. Every part resumes.
 
-python -m training --run DIR --minutes 120 [--to DIR]
+python -m training --run DIR --minutes 120 [--to DIR] [--gpu]
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,11 @@ AUTOENCODER_SHARE, DENOISER_SHARE, DECODER_SHARE = 0.03, 0.75, 0.22
 RELEASED = Path("src/underpaint/models/gesso")
 
 
-def parts(run: Path, minutes: float, scenes: int, to: Path) -> list[list[str]]:
-    """The commands in order, as arguments of `python -m`."""
+def parts(
+    run: Path, minutes: float, scenes: int, to: Path, *, gpu: bool = False
+) -> list[list[str]]:
+    """The commands in order, as arguments of `python -m`; one needs a GPU if `gpu`."""
+    denoiser = "training.gpu" if gpu else "training.denoiser"
     pictures = ["--pictures", str(run / "pictures"), "--run", str(run)]
     return [
         [
@@ -25,11 +29,11 @@ def parts(run: Path, minutes: float, scenes: int, to: Path) -> list[list[str]]:
             "--count",
             str(scenes),
             "--processes",
-            "2",
+            str(os.cpu_count() or 2),
         ],
         ["training.autoencoder", *pictures, "--minutes", str(AUTOENCODER_SHARE * minutes)],
         ["training.text", *pictures],
-        ["training.denoiser", *pictures, "--minutes", str(DENOISER_SHARE * minutes)],
+        [denoiser, *pictures, "--minutes", str(DENOISER_SHARE * minutes)],
         ["training.decoder", *pictures, "--minutes", str(DECODER_SHARE * minutes)],
         ["training.export", "--run", str(run), "--to", str(to)],
     ]
@@ -48,7 +52,8 @@ if __name__ == "__main__":
     )
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--to", type=Path, default=RELEASED, help="where the release goes")
+    parser.add_argument("--gpu", action="store_true", help="train the denoiser on a GPU")
     options = parser.parse_args()
-    for part in parts(options.run, options.minutes, options.scenes, options.to):
+    for part in parts(options.run, options.minutes, options.scenes, options.to, gpu=options.gpu):
         print("python -m", " ".join(part), flush=True)
         subprocess.run([sys.executable, "-m", *part], check=True)

@@ -12,7 +12,7 @@ from training.canvas import (
     flow_texture,
     mix,
     normals_of,
-    pick,
+    pick_any,
     smoothstep,
     unit,
     vary,
@@ -29,12 +29,12 @@ def draw_dead_leaves(canvas: Canvas) -> None:
     ]
     count = int(rng.integers(15, 60))
     sizes = np.sort(0.03 * rng.random(count) ** (-1 / 1.6))[::-1]
-    palette = [pick(rng, NATURAL, 0.08) for _ in range(int(rng.integers(3, 9)))]
+    palette = [pick_any(rng, NATURAL, 0.08) for _ in range(int(rng.integers(3, 9)))]
     for i, r in enumerate(np.clip(sizes, 0.03, 0.5)):
         x, y, colour, depth = (
             float(rng.random()),
             float(rng.random()),
-            pick(rng, palette),
+            pick_any(rng, palette),
             0.95 - 0.9 * i / count,
         )
         kind = rng.random()
@@ -74,7 +74,7 @@ def draw_texture(canvas: Canvas) -> None:
     rng = canvas.rng
     whole = np.ones_like(canvas.xs)
     for layer in range(rng.integers(1, 3)):
-        base, other = pick(rng, NATURAL, 0.08), pick(rng, NATURAL, 0.08)
+        base, other = pick_any(rng, NATURAL, 0.08), pick_any(rng, NATURAL, 0.08)
         if rng.random() < 0.5:
             angle = float(rng.uniform(0, 3.14)) + float(rng.uniform(0.2, 1)) * canvas.fbm(
                 2, octaves=3
@@ -109,7 +109,7 @@ def draw_page(canvas: Canvas) -> None:
     """Draws type, panels and signs, so that screenshots and posters are no strangers."""
     rng = canvas.rng
     dark = rng.random() < 0.3
-    paper = pick(
+    paper = pick_any(
         rng,
         ((0.1, 0.11, 0.13), (0.15, 0.18, 0.25))
         if dark
@@ -126,7 +126,7 @@ def draw_page(canvas: Canvas) -> None:
         )
         canvas.polygon(
             [(x, y), (x + w, y), (x + w, y + h), (x, y + h)],
-            pick(rng, BACKDROPS + CLOTHS + PETALS),
+            pick_any(rng, BACKDROPS + CLOTHS + PETALS),
             depth=0.85 - 0.02 * i,
         )
         if rng.random() < 0.3:
@@ -135,7 +135,7 @@ def draw_page(canvas: Canvas) -> None:
                 y + h / 2,
                 h * 0.3,
                 h * 0.3,
-                pick(rng, NATURAL),
+                pick_any(rng, NATURAL),
                 depth=0.7,
                 flat=float(rng.choice([0, 1])),
             )
@@ -145,7 +145,7 @@ def draw_page(canvas: Canvas) -> None:
             float(rng.uniform(0, 0.7)),
             float(rng.uniform(0.05, 0.95)),
             float(rng.choice([0.25, 0.4, 0.7, 1.5])),
-            pick(rng, INKS[3:] if dark else INKS),
+            pick_any(rng, INKS[3:] if dark else INKS),
         )
     for _ in range(rng.integers(0, 6)):
         a, b = rng.random(2), rng.random(2)
@@ -153,7 +153,7 @@ def draw_page(canvas: Canvas) -> None:
             canvas.stroke_coverage(
                 [a, (a[0], b[1]) if rng.random() < 0.6 else b], float(rng.uniform(0.003, 0.012))
             ),
-            pick(rng, INKS),
+            pick_any(rng, INKS),
             depth=0.6,
         )
     canvas.words.append("page")

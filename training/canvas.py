@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Plane = NDArray[np.float32]
 Colour = tuple[float, float, float] | NDArray[np.float32]
 FACING: tuple[float, float, float] = (0.0, 0.0, 1.0)
+RARER = 0.6  # how much less often a colour is taken than the one before it
 
 
 def smoothstep(low: float, high: float, x: Plane) -> Plane:
@@ -266,5 +267,21 @@ def vary(rng: np.random.Generator, colour: Colour, amount: float = 0.06) -> NDAr
 def pick(
     rng: np.random.Generator, colours: Sequence[Colour], amount: float = 0.05
 ) -> NDArray[np.float32]:
-    """Returns a variation of one of `colours`."""
+    """Returns a variation of one of `colours`, more often of the first ones: what such things mostly are.
+
+    So outlines tell something about colours; a sketch that is to be painted has nothing else to go by.
+    """
+    return vary(rng, colours[ordinary(rng, len(colours))], amount)
+
+
+def ordinary(rng: np.random.Generator, count: int) -> int:
+    """Returns an index below `count`, each `RARER` times as likely as the one before."""
+    weights = RARER ** np.arange(count)
+    return int(rng.choice(count, p=weights / weights.sum()))
+
+
+def pick_any(
+    rng: np.random.Generator, colours: Sequence[Colour], amount: float = 0.05
+) -> NDArray[np.float32]:
+    """Returns a variation of one of `colours`, all as likely: where none is the ordinary one."""
     return vary(rng, colours[int(rng.integers(len(colours)))], amount)

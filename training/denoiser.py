@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,17 +34,23 @@ from training.text import TEXT_WIDTH, tokenize
 from training.vocabulary import LIGHTS, MEDIA, PALETTES
 
 BATCH, CROP = 48, 20  # latents of 20 x 20 cells, 160 px
-LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 16  # now and then whole pictures
+LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 2  # every other batch is whole pictures
 LEARNING_RATE, MUON_BOOST, WARM_UP = 1e-3, 2.0, 100
 COOL_SHARE = 0.4  # the last part of the time, in which the rate falls to nothing
 EMA_DECAY = 0.999
 FIRST_SHARDS = 2  # a worker encodes before it starts; the others come while it trains
 PLAIN_SHARE = 0.2  # ordinary denoising, no source
-PHOTOGRAPH_SHARE, LINE_SHARE = 0.45, 0.25  # of the sources
+PHOTOGRAPH_SHARE, LINE_SHARE = 0.35, 0.4  # of the sources
 MAIN_WEIGHT = 1.5
 OTHER_WEIGHT = 3.0  # three of seven are in a scene, the main media in each
-LEAST_STRENGTH = 0.45  # of the runs that are practised
+LEAST_STRENGTH, MOST_STRENGTH = 0.45, 0.97  # of the runs that are practised
+START_SHARE = (
+    0.35  # of the samples on such a run stand at its start, where light and colour are decided
+)
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
+COARSE_CELLS, COARSE_NOISE, COARSE_SHARE = 8, 0.5, 0.7
+AREA_CELLS, AREA_WEIGHT = 4, 8.0  # an error that a whole area has in common counts so much more
+PHOTOGRAPH, SKETCH = Variant("photograph"), Variant("line_drawing")
 
 
 def new_unet() -> UNet2DConditionModel:
@@ -93,7 +100,7 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
     count = len(scene.variants)
     target = rng.choices(range(count), [weight(variant) for variant in scene.variants])[0]
     if rng.random() < EMPTY_SHARE:
-        return Task(target, target, "")
+        return wordless_task(rng, scene, target)
     source = target if rng.random() < PLAIN_SHARE else choose_source(rng, scene, target)
     ours, theirs = scene.variants[target], scene.variants[source]
     names_medium = ours.medium != theirs.medium or rng.random() < 0.7
@@ -111,15 +118,20 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
     return Task(source, target, words)
 
 
+def wordless_task(rng: random.Random, scene: Scene, target: int) -> Task:
+    """Without words a picture stays what it is, but a line drawing becomes a photograph.
+
+    Guidance leads away from this. Led away from white paper, every render of a sketch would be too dark.
+    """
+    if rng.random() < LINE_SHARE:
+        return Task(scene.variants.index(SKETCH), scene.variants.index(PHOTOGRAPH), "")
+    return Task(target, target, "")
+
+
 def choose_source(rng: random.Random, scene: Scene, target: int) -> int:
     """What people bring: mostly a photograph in plain light, often a line drawing, else any other variant."""
-    brought = {
-        variant.medium: i
-        for i, variant in enumerate(scene.variants)
-        if variant in {Variant("photograph"), Variant("line_drawing")}
-    }
     draw = rng.random()
-    source = brought["photograph" if draw < PHOTOGRAPH_SHARE else "line_drawing"]
+    source = scene.variants.index(PHOTOGRAPH if draw < PHOTOGRAPH_SHARE else SKETCH)
     if source != target and draw < PHOTOGRAPH_SHARE + LINE_SHARE:
         return source
     return rng.choice([i for i in range(len(scene.variants)) if i != target])
@@ -138,8 +150,9 @@ def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray
     kind = rng.random(count)
     t = np.where(kind < 0.3, rng.uniform(0.02, 1, count), t)
     t = np.where(kind > 0.98, 1.0, np.clip(t, 0.02, 1))
-    strength = rng.uniform(LEAST_STRENGTH, 0.99, count)
-    on_the_way = np.maximum(strength * np.sqrt(rng.random(count)), 0.03)
+    strength = rng.uniform(LEAST_STRENGTH, MOST_STRENGTH, count)
+    gone = np.where(rng.random(count) < START_SHARE, 1, np.sqrt(rng.random(count)))
+    on_the_way = np.maximum(strength * gone, 0.03)
     left = (on_the_way / (1 - on_the_way)) / (strength / (1 - strength))
     scale = np.where(rng.random(count) < 0.5, 1, rng.uniform(-OVERSHOOT, 1, count))
     return np.where(plain, t, on_the_way), np.where(plain, 0, left * scale)
@@ -179,8 +192,30 @@ class Batches:
         source, target = torch.stack(sources).float(), torch.stack(targets).float()
         levels, shares = draw_levels(self.numbers, np.array(plain))
         t, share = torch.from_numpy(levels).float(), torch.from_numpy(shares).float()
-        x, v = paired_sample(source, target, t, share, torch.randn_like(target))
-        return Batch(x, v, t, tokenize(self.tokenizer, words), torch.tensor(plain))
+        return noisy_batch(source, target, t, share, tokenize(self.tokenizer, words))
+
+
+def noisy_batch(source: Tensor, target: Tensor, t: Tensor, share: Tensor, tokens: Tensor) -> Batch:
+    """A batch of noised mixtures, where its latents lie; only pairs get clouds of noise too."""
+    noise = torch.randn_like(target)
+    noise += coarse_noise(noise) * (share != 0)[:, None, None, None]
+    x, v = paired_sample(source, target, t, share, noise)
+    return Batch(x, v, t, tokens, share == 0)
+
+
+def coarse_noise(like: Tensor) -> Tensor:
+    """Clouds of noise, for most samples of a batch: so that what is only noise is not taken for light and shade.
+
+    White noise averages out over an area, but not to nothing, and a sketch's paper says nothing against it.
+    """
+    count, channels, height, width = like.shape
+    grid = (height // COARSE_CELLS + 1, width // COARSE_CELLS + 1)
+    clouds = nn.functional.interpolate(
+        like.new_empty(count, channels, *grid).normal_(), (height, width), mode="bilinear"
+    )
+    chance, size = torch.rand(2, count, device=like.device)
+    amount = COARSE_NOISE * size * (chance < COARSE_SHARE)
+    return clouds * amount[:, None, None, None]
 
 
 def paired_sample(
@@ -190,6 +225,11 @@ def paired_sample(
     t, share = t[:, None, None, None], share[:, None, None, None]
     x = (1 - t) * torch.lerp(target, source, share) + t * noise
     return x, (x - target) / t
+
+
+def learning_rate(step: int, done: float) -> float:
+    """The rate after so many steps, when `done` of the time is over: it warms up, stays, and falls to nearly nothing."""
+    return LEARNING_RATE * min(1, (step + 1) / WARM_UP) * min(1, 0.01 + (1 - done) / COOL_SHARE)
 
 
 class Networks:
@@ -207,25 +247,37 @@ class Networks:
         ]
 
     def loss(self, step_unet: Callable[..., tuple[Tensor]], batch: Batch) -> Tensor:
-        """Squared error of the velocity, one number a sample."""
+        """Squared error of the velocity, one number a sample, errors of whole areas weighed up.
+
+        What is best stays the mean of all targets. But it is reached sooner where light and colour are concerned:
+        texture, which no network can foretell, makes nearly all of the plain error and of its gradient.
+        """
         with torch.no_grad():
             words = self.text(input_ids=batch.tokens).last_hidden_state
-        x = batch.x.to(DTYPE, memory_format=torch.channels_last)
-        said = step_unet(x, batch.t * 1000, words.to(DTYPE), return_dict=False)[0]
-        return (said.float() - batch.v).square().mean((1, 2, 3))
+        numbers = self.parameters[0].dtype
+        x = batch.x.to(numbers, memory_format=torch.channels_last)
+        said = step_unet(x, batch.t * 1000, words.to(numbers), return_dict=False)[0]
+        missed = said.float() - batch.v
+        of_areas = nn.functional.avg_pool2d(missed, AREA_CELLS)
+        return missed.square().mean((1, 2, 3)) + AREA_WEIGHT * of_areas.square().mean((1, 2, 3))
 
 
-def begin_from(released: Path, networks: Networks) -> None:
-    """Takes up a released UNet's weights; the words are learnt anew."""
+def open_networks(run: Path, released: Path | None) -> Networks:
+    """New networks, or those of a released folder, whose other parts also stand in for what `run` does not have."""
+    if not released:
+        return Networks(run)
+    for role, name in {"vae": "vae", "text_encoder": "text", "tokenizer": "tokenizer"}.items():
+        if not (run / name).exists():
+            shutil.copytree(released / role, run / name)
+    networks = Networks(run)
     unet = UNet2DConditionModel.from_pretrained(released / "unet", torch_dtype=torch.float32)
     networks.unet.load_state_dict(unet.state_dict())
+    return networks
 
 
 def train(pictures: Path, run: Path, minutes: float, *, shards: int, released: Path | None) -> None:
     """Trains until `minutes` in all have passed, saving every four."""
-    networks = Networks(run)
-    if released:
-        begin_from(released, networks)
+    networks = open_networks(run, released)
     if (run / "denoiser.pt").exists():
         with torch.no_grad():
             torch._foreach_copy_(networks.parameters, torch.load(run / "denoiser.pt")["masters"])
@@ -279,11 +331,7 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
             now = time.monotonic()
             spent, last = spent + now - last, now
             done = min(1, spent / (minutes * 60))
-            rate = (
-                LEARNING_RATE
-                * min(1, (step + 1) / WARM_UP)
-                * min(1, 0.01 + (1 - done) / COOL_SHARE)
-            )
+            rate = learning_rate(step, done)
             save = spent - saved_at > 240 or done >= 1
             shared.orders.copy_(torch.tensor([rate, done >= 1, save, spent, step]))
         orders = member.update()

@@ -5,7 +5,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from training.canvas import Canvas, Colour, Plane, mix, normals_of, pick, smoothstep, unit, vary
+from training.canvas import (
+    Canvas,
+    Colour,
+    Plane,
+    mix,
+    normals_of,
+    ordinary,
+    pick,
+    smoothstep,
+    unit,
+    vary,
+)
 from training.grounds import draw_boat, draw_meadow, draw_path, draw_water
 from training.houses import draw_house
 from training.palette import FOLIAGE, GROUNDS, ROCKS, SKIES
@@ -57,7 +68,7 @@ def draw_landscape(canvas: Canvas) -> None:
 def draw_sky(canvas: Canvas, horizon: float) -> tuple[Colour, Colour]:
     """Draws sky, clouds and sun; returns the haze at the horizon and the colour of sunlight."""
     rng = canvas.rng
-    zenith, low, sun = (vary(rng, c, 0.03) for c in SKIES[rng.integers(len(SKIES))])
+    zenith, low, sun = (vary(rng, c, 0.03) for c in SKIES[ordinary(rng, len(SKIES))])
     t = np.clip(canvas.ys / horizon, 0, 1)
     sky = mix(zenith, low, t ** float(rng.uniform(0.7, 1.6)))
     if rng.random() < 0.4:

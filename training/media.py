@@ -141,8 +141,10 @@ def white_gaps(outline: Plane, rng: np.random.Generator) -> Plane:
     return np.clip(bare, 0, 1)
 
 
-def contours(lit: Plane, scene: Scene, *, fine_px: float, keep: float) -> Plane:
-    """Returns the lines an artist would see, 0…1: outlines of objects, creases of form, edges of tone."""
+def contours(
+    lit: Plane, scene: Scene, *, fine_px: float, keep: float, within: float = 1.0
+) -> Plane:
+    """Returns the lines an artist would see, 0…1: outlines of objects and, `within` them, creases and edges of tone."""
     size = lit.shape[0]
     calm = cv2.bilateralFilter(lit, 7, 0.2, 3 * size / 256)
     grey = calm @ LUMA
@@ -165,7 +167,7 @@ def contours(lit: Plane, scene: Scene, *, fine_px: float, keep: float) -> Plane:
     )  # texture is hinted at, not traced
     broad = cv2.GaussianBlur(grey, (0, 0), fine_px * 1.6)
     bold = smoothstep(0.045, 0.09, cv2.GaussianBlur(broad, (0, 0), fine_px * 3.2) - broad)
-    return np.clip(np.maximum(np.maximum(inner, edge), 0.85 * bold), 0, 1)
+    return np.clip(np.maximum(within * np.maximum(inner, 0.85 * bold), edge), 0, 1)
 
 
 def hatching(rng: np.random.Generator, angle: Plane, *, spacing_px: float) -> Plane:
@@ -227,7 +229,10 @@ def line_drawing(lit: Plane, scene: Scene, rng: np.random.Generator) -> Pixels:
     unit_px = size / 256
     width = float(rng.uniform(0.75, 1.7)) * unit_px
     ink = np.zeros((size, size), np.float32)
-    lines = contours(lit, scene, fine_px=width, keep=float(rng.uniform(0.012, 0.03)))
+    spare = rng.random() < 0.45  # hardly more than outlines
+    within = float(rng.uniform(0, 0.5)) if spare else 1.0
+    keep = float(rng.uniform(0.012, 0.03))
+    lines = contours(lit, scene, fine_px=width, keep=keep, within=within)
     for again in range(1 + (rng.random() < 0.35)):
         drift = [fbm(rng, size, 6, octaves=3) * (0.9 + 0.7 * again) * unit_px for _ in range(2)]
         pressure = np.clip(

@@ -21,7 +21,7 @@ MATCH_ADAM = 0.2  # Liu et al., eq. 4: AdamW's usual root mean square of an upda
 def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix of about the same singular vectors and singular values near 1."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix.to(DTYPE)
+    x = matrix.to(torch.bfloat16 if matrix.is_cuda else DTYPE)
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from training.backdrops import draw_backdrop
-from training.canvas import Canvas, Colour, Plane, flow_texture, normals_of, pick, smoothstep, unit
+from training.canvas import (
+    Canvas,
+    Colour,
+    Plane,
+    flow_texture,
+    normals_of,
+    pick,
+    pick_any,
+    smoothstep,
+    unit,
+)
 from training.faces import draw_face
 from training.palette import CLOTHS, HAIRS, SKINS, STONES
 
@@ -21,7 +31,7 @@ def draw_portrait(canvas: Canvas) -> None:
         float(rng.uniform(0.15, 0.24)),
     )
     yaw = float(rng.uniform(-0.9, 0.9)) * float(rng.choice([0.3, 1]))
-    skin = pick(rng, STONES if stone else SKINS, 0.03)
+    skin = pick_any(rng, STONES if stone else SKINS, 0.03)
     hair = skin * 0.95 if stone else pick(rng, HAIRS, 0.03)
     if rng.random() < 0.4:
         draw_hair_mass(

@@ -20,7 +20,7 @@ from training.rooms import draw_room
 from training.still_lifes import draw_still_life
 
 KINDS: tuple[tuple[Callable[[Canvas], None], float], ...] = (
-    (draw_landscape, 0.27),
+    (draw_landscape, 0.32),
     (draw_still_life, 0.16),
     (draw_portrait, 0.19),
     (draw_animal, 0.1),
@@ -48,7 +48,7 @@ class Scene:
 def draw_scene(rng: np.random.Generator, size_px: int) -> Scene:
     """Returns a random scene seen through a random window, perhaps mirrored."""
     span = float(
-        rng.choice([1.0, rng.uniform(0.75, 1.0), rng.uniform(0.5, 0.8)], p=[0.45, 0.35, 0.2])
+        rng.choice([1.0, rng.uniform(0.75, 1.0), rng.uniform(0.5, 0.8)], p=[0.65, 0.25, 0.1])
     )
     x0, y0 = rng.uniform(0, 1 - span, 2) if span < 1 else (0.0, 0.0)
     canvas = Canvas(rng, size_px, x0=float(x0), y0=float(y0), span=span)
@@ -60,7 +60,7 @@ def draw_scene(rng: np.random.Generator, size_px: int) -> Scene:
         canvas.depth,
         canvas.ids,
     )
-    if rng.random() < 0.12:
+    if rng.random() < 0.05:
         grey = albedo @ np.float32([0.3, 0.59, 0.11])
         albedo = np.repeat(grey[..., None], 3, axis=2)
     if rng.random() < 0.5:
