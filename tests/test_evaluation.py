@@ -1,12 +1,14 @@
 """The measures of Gesso measure what they say, tried on pictures whose answer is known."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
 pytest.importorskip("cv2", reason="training needs the extra 'train'")
 pytest.importorskip("skimage", reason="training needs the extra 'train'")
 
-from training.evaluate import media, side_light, words
+from training.evaluate import media, side_light, sketches, words
 from training.evaluate.blind import score
 from training.evaluate.colours import JUST_VISIBLE, TOWARDS, moved
 from training.evaluate.drawn import CLASSES, variants
@@ -146,3 +148,20 @@ def test_blind_labels_are_scored_at_each_strength() -> None:
         "strength 0.8: 0 of 1",
         "2: ink called pencil",
     ]
+
+
+def test_a_sketch_s_render_is_compared_by_the_colours_of_places() -> None:
+    drawn = list(islice(sketches.sketches(64), 3))
+    for sketch, scene in drawn:
+        assert sketch.shape == scene.shape == (64, 64, 3)
+        assert sketch.std(axis=2).max() == 0  # a line drawing has no colours
+        there = sketches.places(scene)
+        assert sketches.apart(there, there) == 0
+        assert sketches.apart(sketches.places(scene[:, ::-1]), there) > 1
+        assert sketches.apart(sketches.places(sketch), there) > 5
+
+
+def test_sketches_are_judged_against_one_colour_for_all() -> None:
+    found = {"strength": {"0.7": 16.0}, "lightness": {"0.7": -3.0}, "own": 12.0, "one": 17.0}
+    assert "met" in sketches.lines(found)[-1]
+    assert "not met" in sketches.lines({**found, "one": 15.0})[-1]

@@ -1,4 +1,4 @@
-"""Prints the seven measures of a Gesso.
+"""Prints the measures of a Gesso.
 
 python -m training.evaluate                          # everything at 512², about half an hour on two slow cores
 python -m training.evaluate --size 256               # a sample, a few minutes
@@ -15,7 +15,16 @@ from pathlib import Path
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from training.evaluate import media, round_trip, side_light, speed, stock, structure, words
+from training.evaluate import (
+    media,
+    round_trip,
+    side_light,
+    sketches,
+    speed,
+    stock,
+    structure,
+    words,
+)
 from training.evaluate.setting import FULL_SIZE_PX, Data, Setting
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,8 +37,18 @@ TITLES = {
     5: "Words",
     6: "Speed and memory",
     7: "Stock diffusers",
+    8: "Sketches rendered as photographs",
 }
-MEASURES = {1: round_trip, 2: media, 3: structure, 4: side_light, 5: words, 6: speed, 7: stock}
+MEASURES = {
+    1: round_trip,
+    2: media,
+    3: structure,
+    4: side_light,
+    5: words,
+    6: speed,
+    7: stock,
+    8: sketches,
+}
 
 
 def main() -> None:
