@@ -83,7 +83,7 @@ class Estimates:
         t = torch.from_numpy(self.numbers.uniform(*LATEST_LEVELS, count)).float()
         strength = torch.from_numpy(self.numbers.uniform(LEAST_STRENGTH, 0.99, count)).float()
         left = (t / (1 - t)) / (strength / (1 - strength))
-        x, _ = paired_sample(source, target, t, left.clamp(max=1), torch.randn_like(target))
+        x = paired_sample(source, target, t, left.clamp(max=1), torch.randn_like(target))
         ids = tokenize(self.tokenizer, words)
         read = self.networks.text(input_ids=ids).last_hidden_state
         velocity = self.networks.unet(x, t * 1000, read, return_dict=False)[0]

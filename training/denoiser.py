@@ -34,22 +34,24 @@ from training.text import TEXT_WIDTH, tokenize
 from training.vocabulary import LIGHTS, MEDIA, PALETTES
 
 BATCH, CROP = 48, 20  # latents of 20 x 20 cells, 160 px
-LARGE_BATCH, LARGE_CROP, LARGE_EVERY = 18, 32, 2  # every other batch is whole pictures
+LARGE_BATCH, LARGE_CROP, CROPS_EVERY = 18, 32, 3  # two in three batches are whole pictures
 LEARNING_RATE, MUON_BOOST, WARM_UP = 1e-3, 2.0, 100
 COOL_SHARE = 0.4  # the last part of the time, in which the rate falls to nothing
 EMA_DECAY = 0.999
 FIRST_SHARDS = 2  # a worker encodes before it starts; the others come while it trains
 PLAIN_SHARE = 0.2  # ordinary denoising, no source
-PHOTOGRAPH_SHARE, LINE_SHARE = 0.35, 0.4  # of the sources
+PHOTOGRAPH_SHARE, LINE_SHARE = 0.35, 0.45  # of the sources
 MAIN_WEIGHT = 1.5
 OTHER_WEIGHT = 3.0  # three of seven are in a scene, the main media in each
 LEAST_STRENGTH, MOST_STRENGTH = 0.45, 0.97  # of the runs that are practised
 START_SHARE = (
-    0.35  # of the samples on such a run stand at its start, where light and colour are decided
+    0.35  # of those that do not walk stand at a run's start, where light and colour are decided
 )
+WALK_SHARE = 1 / 3  # of a batch goes on from a run's start by the network's own word
+LEAST_WALK, MOST_WALK = 0.25, 0.95  # to so much of the level that it started from
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 COARSE_CELLS, COARSE_NOISE, COARSE_SHARE = 8, 0.5, 0.7
-AREA_CELLS, AREA_WEIGHT = 4, 8.0  # an error that a whole area has in common counts so much more
+AREA_CELLS, AREA_WEIGHT = 4, 16.0  # an error that a whole area has in common counts so much more
 PHOTOGRAPH, SKETCH = Variant("photograph"), Variant("line_drawing")
 
 
@@ -95,7 +97,8 @@ def weight(variant: Variant) -> float:
 def choose_task(rng: random.Random, scene: Scene) -> Task:
     """A target variant, its caption, and the variant that stands for the source (itself: ordinary denoising).
 
-    What differs from the source is always named, what does not now and then: so what a prompt leaves out stays.
+    What differs from the source is always named, what does not now and then: so what a prompt leaves out stays. Only
+    a line drawing never stays one unless that is said.
     """
     count = len(scene.variants)
     target = rng.choices(range(count), [weight(variant) for variant in scene.variants])[0]
@@ -103,7 +106,7 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
         return wordless_task(rng, scene, target)
     source = target if rng.random() < PLAIN_SHARE else choose_source(rng, scene, target)
     ours, theirs = scene.variants[target], scene.variants[source]
-    names_medium = ours.medium != theirs.medium or rng.random() < 0.7
+    names_medium = ours.medium != theirs.medium or ours == SKETCH or rng.random() < 0.7
     names_light = ours.light != theirs.light or rng.random() < (0.25, 0.8)[ours.light != "neutral"]
     names_palette = ours.palette != theirs.palette or rng.random() < (
         0.15, 0.8,
@@ -119,11 +122,11 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
 
 
 def wordless_task(rng: random.Random, scene: Scene, target: int) -> Task:
-    """Without words a picture stays what it is, but a line drawing becomes a photograph.
+    """Without words a picture stays what it is, but a line drawing always becomes a photograph.
 
     Guidance leads away from this. Led away from white paper, every render of a sketch would be too dark.
     """
-    if rng.random() < LINE_SHARE:
+    if scene.variants[target] == SKETCH or rng.random() < LINE_SHARE:
         return Task(scene.variants.index(SKETCH), scene.variants.index(PHOTOGRAPH), "")
     return Task(target, target, "")
 
@@ -142,8 +145,8 @@ def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray
 
     Plain: logit-normal around .6, a third uniform, a few of pure noise, no source. Pairs stand on the way of a
     deterministic run that started at strength s: `(t/(1-t)) / (s/(1-s))` of the source is left at level t; sometimes
-    less, as a good estimate leaves, or a little past the target, where guidance leads. Runs from below .45 are not
-    practised, so that low strengths stay faithful.
+    less, as a good estimate leaves, or a little past the target, where guidance leads. Those that will walk
+    (`walkers`) stand at its start. Runs from below .45 are not practised, so that low strengths stay faithful.
     """
     count = len(plain)
     t = 1 / (1 + np.exp(-rng.normal(0.4, 1.0, count)))
@@ -151,19 +154,26 @@ def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray
     t = np.where(kind < 0.3, rng.uniform(0.02, 1, count), t)
     t = np.where(kind > 0.98, 1.0, np.clip(t, 0.02, 1))
     strength = rng.uniform(LEAST_STRENGTH, MOST_STRENGTH, count)
-    gone = np.where(rng.random(count) < START_SHARE, 1, np.sqrt(rng.random(count)))
+    starts = (rng.random(count) < START_SHARE) | (np.arange(count) < walkers(count))
+    gone = np.where(starts, 1, np.sqrt(rng.random(count)))
     on_the_way = np.maximum(strength * gone, 0.03)
     left = (on_the_way / (1 - on_the_way)) / (strength / (1 - strength))
-    scale = np.where(rng.random(count) < 0.5, 1, rng.uniform(-OVERSHOOT, 1, count))
+    exact = starts | (rng.random(count) < 0.5)
+    scale = np.where(exact, 1, rng.uniform(-OVERSHOOT, 1, count))
     return np.where(plain, t, on_the_way), np.where(plain, 0, left * scale)
+
+
+def walkers(count: int) -> int:
+    """How many of a batch, its first ones, walk: `Networks.walk`."""
+    return int(count * WALK_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Noisy latents `x [b, 32, h, w]`, what the network shall say `v`, levels `t [b]`, and token ids `[b, 48]`."""
+    """Noisy latents `x` and their `target` `[b, 32, h, w]`, levels `t [b]`, token ids `[b, 48]`, and which are no pairs."""
 
     x: Tensor
-    v: Tensor
+    target: Tensor
     t: Tensor
     tokens: Tensor
     plain: Tensor
@@ -199,8 +209,8 @@ def noisy_batch(source: Tensor, target: Tensor, t: Tensor, share: Tensor, tokens
     """A batch of noised mixtures, where its latents lie; only pairs get clouds of noise too."""
     noise = torch.randn_like(target)
     noise += coarse_noise(noise) * (share != 0)[:, None, None, None]
-    x, v = paired_sample(source, target, t, share, noise)
-    return Batch(x, v, t, tokens, share == 0)
+    x = paired_sample(source, target, t, share, noise)
+    return Batch(x, target, t, tokens, share == 0)
 
 
 def coarse_noise(like: Tensor) -> Tensor:
@@ -220,11 +230,10 @@ def coarse_noise(like: Tensor) -> Tensor:
 
 def paired_sample(
     source: Tensor, target: Tensor, t: Tensor, share: Tensor, noise: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The noisy mixture x, and the velocity v for which `x - t·v` is the target itself."""
+) -> Tensor:
+    """The noisy mixture x; the velocity v for which `x - t·v` is the target itself is `(x - target) / t`."""
     t, share = t[:, None, None, None], share[:, None, None, None]
-    x = (1 - t) * torch.lerp(target, source, share) + t * noise
-    return x, (x - target) / t
+    return (1 - t) * torch.lerp(target, source, share) + t * noise
 
 
 def learning_rate(step: int, done: float) -> float:
@@ -250,16 +259,42 @@ class Networks:
         """Squared error of the velocity, one number a sample, errors of whole areas weighed up.
 
         What is best stays the mean of all targets. But it is reached sooner where light and colour are concerned:
-        texture, which no network can foretell, makes nearly all of the plain error and of its gradient.
+        texture, which no network can foretell, makes nearly all of the plain error and of its gradient. Samples
+        that walked are blamed for areas alone, and as much as at their start.
         """
         with torch.no_grad():
             words = self.text(input_ids=batch.tokens).last_hidden_state
+        x, t = self.walk(step_unet, batch, words)
+        missed = self.say(step_unet, x, t, words) - (x - batch.target) / t[:, None, None, None]
+        of_areas = nn.functional.avg_pool2d(missed, AREA_CELLS).square().mean((1, 2, 3))
+        walked = t < batch.t
+        plainly = missed.square().mean((1, 2, 3)) * ~walked
+        return plainly + AREA_WEIGHT * (t / batch.t).square() * of_areas
+
+    @torch.no_grad()
+    def walk(
+        self, step_unet: Callable[..., tuple[Tensor]], batch: Batch, words: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The batch's `x` and `t`, after the first ones went a step of a run by the network's own word.
+
+        On a real run there is no true target to mix with the noise, only the network's estimate of it. A network that
+        never saw its own estimates takes them for something else: it found paper where none was left, and took the
+        light away twice.
+        """
+        count = walkers(len(batch.t))
+        t = batch.t.clone()
+        t[:count] *= torch.empty_like(t[:count]).uniform_(LEAST_WALK, MOST_WALK)
+        said = self.say(step_unet, batch.x[:count], batch.t[:count], words[:count])
+        gone = (batch.t - t)[:count, None, None, None]
+        return torch.cat([batch.x[:count] - gone * said, batch.x[count:]]), t
+
+    def say(
+        self, step_unet: Callable[..., tuple[Tensor]], x: Tensor, t: Tensor, words: Tensor
+    ) -> Tensor:
+        """The velocity `[b, 32, h, w]` in float32."""
         numbers = self.parameters[0].dtype
-        x = batch.x.to(numbers, memory_format=torch.channels_last)
-        said = step_unet(x, batch.t * 1000, words.to(numbers), return_dict=False)[0]
-        missed = said.float() - batch.v
-        of_areas = nn.functional.avg_pool2d(missed, AREA_CELLS)
-        return missed.square().mean((1, 2, 3)) + AREA_WEIGHT * of_areas.square().mean((1, 2, 3))
+        x = x.to(numbers, memory_format=torch.channels_last)
+        return step_unet(x, t * 1000, words.to(numbers), return_dict=False)[0].float()
 
 
 def open_networks(run: Path, released: Path | None) -> Networks:
@@ -318,10 +353,9 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
         if step % 50 == 0:
             scenes.encode_missing(most=1, limit=shards)
             scenes.load_cached()
-        large = step % LARGE_EVERY == LARGE_EVERY - 1
         batch = (
             batches.draw(LARGE_BATCH // WORKERS, LARGE_CROP)
-            if large
+            if step % CROPS_EVERY
             else batches.draw(BATCH // WORKERS, CROP)
         )
         losses = networks.loss(step_unet, batch)

@@ -150,7 +150,9 @@ class Trainer:
     def learn(self, batch: Batch, rate: float) -> Tensor:
         """One step; the loss, a number on the device."""
         self.optimizer.set_rate(rate)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        on_gpu = self.device.type == "cuda"
+        # No cache of cast weights: `walk` would fill it without gradients.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu, cache_enabled=False):
             loss = self.networks.loss(self.step_unet, batch).mean()
         loss.backward()
         self.optimizer.step()
