@@ -16,6 +16,7 @@ from transformers import (
     T5EncoderModel,
 )
 
+import underpaint
 from tests.conftest import soft_picture
 from tests.tiny_families import make_tiny_xl
 from underpaint import Engine, Request
@@ -103,6 +104,20 @@ def test_taking_turns_holds_one_of_both_and_gives_the_same_bytes(tmp_path: Path)
         assert network() is None
     assert made.notices == ()
     assert plain.model._words is not None
+
+
+@pytest.mark.parametrize("calling", ["render", "find", "refine", "sweep"])
+def test_every_call_from_python_can_say_who_leaves_memory(calling: str, tmp_path: Path) -> None:
+    scene = soft_picture(64, 64)
+    nearly = underpaint.render(scene, "ink", steps=1, seed=1)
+    given = {
+        "render": lambda: underpaint.render(scene, "ink", offload="disk"),  # type: ignore[arg-type]
+        "find": lambda: underpaint.find(scene, "ink", keep=0.5, offload="disk"),  # type: ignore[arg-type]
+        "refine": lambda: underpaint.refine(nearly, offload="disk"),  # type: ignore[arg-type]
+        "sweep": lambda: underpaint.sweep(scene, "ink", tmp_path, offload="disk"),  # type: ignore[arg-type]
+    }
+    with pytest.raises(RequestError, match="offload must be one of auto, none, text, got 'disk'"):
+        given[calling]()
 
 
 def test_short_memory_is_told_and_got_along_with(

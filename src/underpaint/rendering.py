@@ -7,6 +7,7 @@ from underpaint.engine import Engine
 from underpaint.geometry import Fit, Size
 from underpaint.levels import Spacing
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.memory import Offload
 from underpaint.peers import Peer
 from underpaint.request import Distilled, Request, SamplerName, StrengthScale, Told, WorkSize
 from underpaint.results import Result
@@ -42,6 +43,7 @@ def render(
     fit: Fit | None = None,
     device: str = "auto",
     precision: str = "auto",
+    offload: Offload = "auto",
 ) -> Result:
     """One picture: ``source`` re-rendered after ``prompt``; what is None takes ``Request``'s default.
 
@@ -76,6 +78,7 @@ def render(
         fit: How a source of another shape is brought to ``size``.
         device: Where it runs.
         precision: In which numbers.
+        offload: Whether text encoders leave memory once a prompt is read, as ``Engine`` says.
 
     Raises:
         InputError: something cannot be used; the message says what can.
@@ -107,7 +110,8 @@ def render(
     }
     given = {name: value for name, value in options.items() if value is not None}
     request = Request(source=source, prompt=prompt, **given)
-    return engine_for(request, model, device=device, precision=precision).render(request)
+    engine = engine_for(request, model, device=device, precision=precision, offload=offload)
+    return engine.render(request)
 
 
 def engine_for(
@@ -116,17 +120,19 @@ def engine_for(
     *,
     device: str = "auto",
     precision: str = "auto",
+    offload: Offload = "auto",
 ) -> Engine:
     """An engine with ``model``, which is read as ``request`` says, unless it was found already.
 
     Raises:
         ModelError: there is no such model.
-        RequestError: there is no such device or precision.
+        RequestError: there is no such device, precision or offload.
     """
     return Engine(
         model,
         device=device,
         precision=precision,
+        offload=offload,
         prediction=request.prediction,
         distilled=request.distilled,
         parts=request.parts,

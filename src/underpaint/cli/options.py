@@ -53,6 +53,14 @@ PartOption = Annotated[
     list[str] | None,
     _option("parts", "--part", add=" Repeat it for several.", metavar="PART=PLACE"),
 ]
+OffloadOption = Annotated[
+    Offload,
+    typer.Option(
+        "--offload",
+        help="Whether text encoders leave memory once a prompt is read: auto, where it is short; "
+        "none; text, always.",
+    ),
+]
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print JSON, one object a line, and nothing else.")
 ]
@@ -139,14 +147,7 @@ class Wish:
     precision: Annotated[
         Precision, typer.Option("--precision", help="The numbers the networks compute in.")
     ] = "auto"
-    offload: Annotated[
-        Offload,
-        typer.Option(
-            "--offload",
-            help="Whether text encoders leave memory once a prompt is read: auto, where it is short; "
-            "none; text, always.",
-        ),
-    ] = "auto"
+    offload: OffloadOption = "auto"
     exact: Annotated[
         bool,
         typer.Option("--exact", help="One picture a network call on every device, as on the CPU."),

@@ -8,7 +8,7 @@ import typer
 
 from underpaint import pixels
 from underpaint.cli.destinations import Destination, destinations
-from underpaint.cli.options import JsonFlag, PartOption, QuietFlag, parts_of
+from underpaint.cli.options import JsonFlag, OffloadOption, PartOption, QuietFlag, parts_of
 from underpaint.cli.painting import painted
 from underpaint.cli.reporting import facts_of, progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, OutputError
@@ -69,6 +69,7 @@ def command(
         Precision | None,
         typer.Option("--precision", help="Default: the recipe's."),
     ] = None,
+    offload: OffloadOption = "auto",
     json: JsonFlag = False,
     quiet: QuietFlag = False,
 ) -> None:
@@ -98,7 +99,7 @@ def command(
         meter.begin("loading the model", 0)
         from underpaint.rendering import engine_for  # noqa: PLC0415  torch, only once all is checked
 
-        engine = engine_for(request, checkpoint, precision=planned.precision)
+        engine = engine_for(request, checkpoint, precision=planned.precision, offload=offload)
         begun = time.perf_counter()
         for place, event in zip(places, painted(engine, request, meter), strict=True):
             _write(event, place, overwrite=overwrite)

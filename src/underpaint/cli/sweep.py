@@ -125,6 +125,7 @@ def _planned(wish: Wish, own: Axes) -> Sweep:
             "--part": wish.parts,
             "--device": wish.device if wish.device != "auto" else None,
             "--precision": wish.precision if wish.precision != "auto" else None,
+            "--offload": wish.offload if wish.offload != "auto" else None,
             "--exact": wish.exact,
         },
         many=own.yes,

@@ -9,6 +9,7 @@ from underpaint.errors import RequestError
 from underpaint.finding.running import Found
 from underpaint.finding.running import find as searched
 from underpaint.finding.wanted import kept_by
+from underpaint.models.memory import Offload
 from underpaint.rendering import engine_for
 from underpaint.request import Request
 
@@ -26,6 +27,7 @@ def find(
     model: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
+    offload: Offload = "auto",
 ) -> Found:
     """The picture whose strength was searched so that it keeps so much of the source's structure.
 
@@ -41,6 +43,7 @@ def find(
         model: A shipped name or a checkpoint's folder.
         device: Where it runs.
         precision: In which numbers.
+        offload: Whether text encoders leave memory once a prompt is read, as ``Engine`` says.
 
     Raises:
         InputError: something cannot be used, or no strength keeps that much or little.
@@ -50,7 +53,7 @@ def find(
     wanted = kept_by(like, like_source) if like is not None else keep
     assert wanted is not None  # noqa: S101  as was just made sure
     request = Request(source=source, prompt=prompt, steps=steps, seed=seed, **dict(shared or {}))
-    engine = engine_for(request, model, device=device, precision=precision)
+    engine = engine_for(request, model, device=device, precision=precision, offload=offload)
     *_, last = searched(request, wanted, engine)
     assert isinstance(last, Found)  # noqa: S101  a search that raises nothing ends so
     return last

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from underpaint import pixels
 from underpaint.errors import Notice
+from underpaint.models.memory import Offload
 from underpaint.refining.planning import COUNT, plan_refinement
 from underpaint.rendering import engine_for
 from underpaint.results import Finished, Result
@@ -39,6 +40,7 @@ def refine(
     refiner: str | Path | None = None,
     device: str = "auto",
     precision: str | None = None,
+    offload: Offload = "auto",
 ) -> Refined:
     """Pictures close to ``near``, from its own recipe: words, sampler, guidance and size are kept.
 
@@ -59,6 +61,7 @@ def refine(
         refiner: The refiner's folder, where there was one that is not on the hub.
         device: Where it runs.
         precision: In which numbers; the recipe's if left out.
+        offload: Whether text encoders leave memory once a prompt is read, as ``Engine`` says.
 
     Raises:
         InputError: something cannot be used; the message says what can.
@@ -69,7 +72,11 @@ def refine(
         precision=precision,
     )  # fmt: skip
     engine = engine_for(
-        planned.request, planned.checkpoint, device=device, precision=planned.precision
+        planned.request,
+        planned.checkpoint,
+        device=device,
+        precision=planned.precision,
+        offload=offload,
     )
     events = engine.stream([planned.request])
     results = tuple(event.result for event in events if isinstance(event, Finished))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from underpaint import pixels
+from underpaint.models.memory import Offload
 from underpaint.rendering import engine_for
 from underpaint.request import Request, SamplerName
 from underpaint.sweeping.axes import read_axis
@@ -30,6 +31,7 @@ def sweep(
     model: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
+    offload: Offload = "auto",
     many: bool = False,
     overwrite: bool = False,
 ) -> tuple[Made, ...]:
@@ -52,6 +54,7 @@ def sweep(
         model: A shipped name or a checkpoint's folder.
         device: Where it runs.
         precision: In which numbers.
+        offload: Whether text encoders leave memory once a prompt is read, as ``Engine`` says.
         many: Whether more than 400 pictures are wanted indeed.
         overwrite: Whether files may be replaced that hold something else.
 
@@ -68,7 +71,7 @@ def sweep(
     if "sampler" in axes:  # what is shared may depend on it
         extra["sampler"] = axes["sampler"].values[0]
     request = Request(source=None, prompt=first, **extra)
-    engine = engine_for(request, model, device=device, precision=precision)
+    engine = engine_for(request, model, device=device, precision=precision, offload=offload)
     picture = pixels.read(source)
     planned = plan_sweep(
         request,
@@ -82,6 +85,7 @@ def sweep(
             "--part": [f"{role}={place}" for role, place in (request.parts or {}).items()],
             "--device": None if device == "auto" else device,
             "--precision": None if precision == "auto" else precision,
+            "--offload": None if offload == "auto" else offload,
         },
         many=many,
         overwrite=overwrite,
