@@ -34,20 +34,18 @@ from training.text import TEXT_WIDTH, tokenize
 from training.vocabulary import LIGHTS, MEDIA, PALETTES
 
 BATCH, CROP = 48, 20  # latents of 20 x 20 cells, 160 px
-LARGE_BATCH, LARGE_CROP, CROPS_EVERY = 18, 32, 3  # two in three batches are whole pictures
+LARGE_BATCH, LARGE_CROP, CROPS_EVERY = 18, 32, 4  # three in four batches are whole pictures
 LEARNING_RATE, MUON_BOOST, WARM_UP = 1e-3, 2.0, 100
 COOL_SHARE = 0.4  # the last part of the time, in which the rate falls to nothing
-EMA_DECAY = 0.999
+EMA_DECAY = 0.995
 FIRST_SHARDS = 2  # a worker encodes before it starts; the others come while it trains
 PLAIN_SHARE = 0.2  # ordinary denoising, no source
-PHOTOGRAPH_SHARE, LINE_SHARE = 0.35, 0.45  # of the sources
+PHOTOGRAPH_SHARE, LINE_SHARE = 0.3, 0.5  # of the sources
 MAIN_WEIGHT = 1.5
 OTHER_WEIGHT = 3.0  # three of seven are in a scene, the main media in each
 LEAST_STRENGTH, MOST_STRENGTH = 0.45, 0.97  # of the runs that are practised
-START_SHARE = (
-    0.35  # of those that do not walk stand at a run's start, where light and colour are decided
-)
 WALK_SHARE = 1 / 3  # of a batch goes on from a run's start by the network's own word
+START_SHARE = 0.5  # of the others stand there too, where light and colour are decided
 LEAST_WALK, MOST_WALK = 0.25, 0.95  # to so much of the level that it started from
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 COARSE_CELLS, COARSE_NOISE, COARSE_SHARE = 8, 0.5, 0.7
