@@ -69,6 +69,12 @@ def test_a_folder_that_is_called_like_a_shipped_model_is_itself(
         {"trained_betas": [0.5, 2.0]},
         {"trained_betas": "abc"},
         {"_class_name": "EDMEulerScheduler"},
+        {
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "use_dynamic_shifting": True,
+            "base_image_seq_len": 256,
+            "max_image_seq_len": 256,
+        },
     ],
     ids=str,
 )
@@ -85,7 +91,9 @@ def test_a_network_without_its_channels_is_refused(copy: Path, place: str) -> No
         catalog.find(str(copy))
 
 
-@pytest.mark.parametrize("name", ["~nobody-at-all/x", "x" * 300, "a" * 5000, "missing/"])
+@pytest.mark.parametrize(
+    "name", ["~nobody-at-all/x", "x" * 300, "a" * 5000, "missing/", "./sd15", "../sd15", "é/x"]
+)
 def test_a_name_that_leads_nowhere_is_refused(name: str) -> None:
     with pytest.raises(ModelError):
         catalog.find(name)
@@ -102,9 +110,18 @@ def test_the_hash_covers_what_decides_pixels_and_nothing_else(copy: Path) -> Non
     (copy / "README.md").write_text("hello")
     (copy / "safety_checker").mkdir()
     (copy / "safety_checker" / "model.safetensors").write_bytes(b"x")
+    for junk in (".DS_Store", "flax_model.msgpack", "pytorch_model.bin", "model.fp16.safetensors"):
+        (copy / "unet" / junk).write_bytes(b"x")
     assert catalog.find(str(copy)).sha256 == before
     rewrite(copy / "scheduler" / "scheduler_config.json", note="other")
     assert catalog.find(str(copy)).sha256 != before
+
+
+@pytest.mark.parametrize("chunks", [0, False, "", 1.5])
+def test_how_many_chunks_a_model_follows_is_a_whole_number(copy: Path, chunks: object) -> None:
+    (copy / "underpaint.json").write_text(json.dumps({"longest_chunks": chunks}))
+    with pytest.raises(ModelError, match="longest_chunks"):
+        catalog.find(str(copy))
 
 
 def test_a_model_may_say_how_many_steps_suit_it(copy: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from underpaint.errors import ModelError
-from underpaint.models.headers import check_shards, check_weights, read_header
+from underpaint.models.headers import check_shards, check_weights, read_header, variant_of
 
 
 def written(path: Path, header: object, data: bytes = b"", *, length: int | None = None) -> Path:
@@ -122,6 +122,30 @@ def test_another_kind_of_file_is_called_by_its_name(
         read_header(path)
 
 
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408, 65536 + 640])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path: Path, length: int) -> None:
+    header = json.dumps({"a": tensor(0, 8)}).encode().ljust(length)
+    path = written(tmp_path / "a.safetensors", header, bytes(8))
+    assert path.read_bytes()[:2] in {b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"}
+    assert read_header(path).parameters == 2
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = sharded(tmp_path)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)  # root may read everything
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(ModelError, match=r"one\.safetensors cannot be read \(Permission denied\)"):
+        read_header(tmp_path / "one.safetensors")
+    with pytest.raises(ModelError, match=r"index\.json cannot be read \(Permission denied\)"):
+        check_shards(index)
+
+
 def test_what_is_no_file_is_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.safetensors")
     for place in ("pipe.safetensors", "missing.safetensors", "."):
@@ -159,6 +183,34 @@ def test_an_index_that_promises_too_much_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.safetensors")
     with pytest.raises(ModelError, match="not a regular file"):
         check_shards(sharded(tmp_path, b="pipe.safetensors"))
+
+
+def saved(folder: Path, *names: str) -> None:
+    for name in names:
+        save_file({"a": torch.zeros(2)}, folder / name)
+
+
+def test_of_a_network_that_lies_there_several_times_the_plain_one_counts(tmp_path: Path) -> None:
+    name = "diffusion_pytorch_model"
+    saved(tmp_path, *(f"{name}{end}.safetensors" for end in ("", ".fp16", ".bf16", ".non_ema")))
+    saved(tmp_path, "taesd_decoder.safetensors")
+    (plain,) = check_weights(tmp_path)
+    assert plain.name == f"{name}.safetensors"
+    plain.unlink()
+    (tmp_path / "taesd_decoder.safetensors").unlink()
+    (half,) = check_weights(tmp_path)
+    assert (half.name, variant_of(half)) == (f"{name}.fp16.safetensors", "fp16")
+    half.unlink()
+    assert [variant_of(file) for file in check_weights(tmp_path)] == ["bf16"]
+
+
+def test_shards_in_half_precision_are_counted_where_they_are_alone(tmp_path: Path) -> None:
+    saved(tmp_path, "model.fp16-00001-of-00001.safetensors")
+    index = tmp_path / "model.safetensors.index.fp16.json"
+    index.write_text(json.dumps({"weight_map": {"a": "model.fp16-00001-of-00001.safetensors"}}))
+    assert [variant_of(file) for file in check_weights(tmp_path)] == ["fp16"]
+    saved(tmp_path, "model.safetensors")
+    assert [variant_of(file) for file in check_weights(tmp_path)] == [None]
 
 
 def test_a_folder_of_pickles_says_how_to_convert_them(tmp_path: Path) -> None:

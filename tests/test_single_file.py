@@ -171,6 +171,24 @@ def test_a_prediction_is_read_from_marks_and_told_where_there_are_none(
     assert catalog.find(marked, prediction="eps").schedule.prediction == "eps"
 
 
+@pytest.mark.parametrize("mark", ["edm_mean", "edm_vpred.sigma_max"])
+def test_a_file_trained_on_edms_levels_is_refused_like_its_folder(
+    known: Any, tmp_path: Path, mark: str
+) -> None:
+    marked = written(known("sdxl"), "sdxl", tmp_path / "b.safetensors", marks=(mark,))
+    with pytest.raises(ModelError, match="EDM"):
+        catalog.find(marked)
+
+
+def test_a_link_is_called_by_its_own_name(known: Any, tmp_path: Path) -> None:
+    blob = written(known("sdxl"), "sdxl", tmp_path / "0a1b2c.safetensors")
+    link = tmp_path / "sd_xl_turbo_1.0.safetensors"
+    link.symlink_to(blob.rename(tmp_path / "0a1b2c"))
+    found = catalog.find(link)
+    assert (found.name, found.distilled) == ("sd_xl_turbo_1.0", "turbo")
+    assert found.is_at(str(link))
+
+
 def test_what_sd_2_cannot_tell_is_assumed_aloud(known: Any, tmp_path: Path) -> None:
     path = written(known("sd-2"), "sd-2", tmp_path / "model.safetensors")
     assert [one.code for one in catalog.find(path).notices] == ["prediction-assumed"]

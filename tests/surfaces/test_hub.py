@@ -1,5 +1,7 @@
 """Models by a hub's name, through the real command line against a stand-in hub on this machine."""
 
+import errno
+import importlib
 import json
 import os
 import shutil
@@ -9,13 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
+from safetensors.torch import load_file
 
 from tests.surfaces.hub_server import COMMIT, OWN, Hub, serving
 from tests.tiny_checkpoint import make_tiny_checkpoint
+from underpaint.errors import ModelError
+from underpaint.models import hub as hub_names
 from underpaint.origins import recipe_of
+
+
+def transport_error() -> Exception:
+    """What the hub's HTTP library raises when a connection breaks: httpx's of its own, requests' an OSError."""
+    library = importlib.import_module(HfHubHTTPError.__mro__[1].__module__.split(".")[0])
+    return getattr(library, "ReadError", OSError)("the connection broke")
 
 
 @pytest.fixture
@@ -121,6 +134,50 @@ def test_half_precision_is_taken_where_there_is_no_other(
         )
         file.replace(file.with_name(file.name.replace(".safetensors", ".fp16.safetensors")))
     rendered(hub, tmp_path, scene, "a.png")
+
+
+def test_shards_in_half_precision_come_with_their_index_or_not_at_all(
+    hub: Hub, scene: Path, tmp_path: Path
+) -> None:
+    whole = hub.folder / "unet" / "diffusion_pytorch_model.safetensors"
+    (hub.folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    shard = whole.with_name("diffusion_pytorch_model.fp16-00001-of-00001.safetensors")
+    shutil.copyfile(whole, shard)
+    places = dict.fromkeys(load_file(whole), shard.name)
+    index = whole.with_name("diffusion_pytorch_model.safetensors.index.fp16.json")
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    rendered(hub, tmp_path, scene, "a.png")
+    assert not [name for name in hub.asked if "fp16" in name]
+    whole.unlink()
+    hub.asked.clear()
+    (tmp_path / "other").mkdir()
+    rendered(hub, tmp_path / "other", scene, "b.png")
+    assert {f"unet/{shard.name}", f"unet/{index.name}"} <= set(hub.asked)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
+        (transport_error(), "the hub does not answer"),
+        (RuntimeError("Data processing error"), "the hub does not answer"),
+    ],
+)
+def test_a_download_that_ends_early_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, words: str
+) -> None:
+    def download(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(ModelError, match=words):
+        hub_names.find(OWN)
+
+
+def test_a_name_that_no_hub_takes_is_one_sentence() -> None:
+    for name in ("some--one/x", "a/b..c", "a/b.git"):
+        with pytest.raises(ModelError, match="no folder and no model on the hub"):
+            hub_names.find(name)
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def _found(
         return _read(_name_of(asked, folder), folder, prediction, distilled, parts)
     except ModelError:
         raise
-    except (OSError, ValueError, TypeError, LookupError) as problem:
+    except (OSError, ValueError, TypeError, LookupError, ArithmeticError) as problem:
         reason = " ".join(str(problem).split())[:200]
         raise ModelError(
             f"the model {str(asked)[:200]!r} cannot be read ({reason}); its configuration is damaged"
@@ -214,7 +214,7 @@ def _read_file(
         raise ModelError(_why_not_a_folder(path))
     found = recognise(read_header(path))
     told = prediction or found.prediction
-    made = _read(path.resolve().stem, CONFIGS / found.variant, told, distilled, parts)
+    made = _read(path.stem, CONFIGS / found.variant, told, distilled, parts)
     held = {*found.parts, *parts}
     if needed := [role for role in found.missing if role not in {*held, *made.family.optional}]:
         raise ModelError(

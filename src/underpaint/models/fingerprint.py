@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from underpaint.models.headers import PICKLE_ENDINGS, variant_of, weights_in
 from underpaint.models.parts import GivenParts
 
+OTHER_FRAMEWORKS = frozenset({".msgpack", ".onnx", ".h5"})
 SLOW_BYTES = 64 * 1024 * 1024  # takes a tenth of a second to hash
 
 
@@ -35,11 +37,20 @@ def _files(folder: Path, roles: Iterable[str], elsewhere: GivenParts) -> Iterato
     named = {name: folder / name for name in ("model_index.json", "underpaint.json")}
     for role in roles:
         place = elsewhere[role].path if role in elsewhere else folder / role
-        inside = place.iterdir() if place.is_dir() else [place]
+        inside = _loaded(place) if place.is_dir() else [place]
         named |= {f"{role}/{path.name}": path for path in inside}
     for name in sorted(named, key=lambda name: name.split("/")):
         if named[name].is_file():
             yield name, named[name]
+
+
+def _loaded(folder: Path) -> Iterator[Path]:
+    """A role's files, without what other programs left there and without other variants of its weights."""
+    own = {variant_of(file) for file in weights_in(folder)}
+    for path in folder.iterdir():
+        other = path.name.startswith(".") or path.suffix in PICKLE_ENDINGS | OTHER_FRAMEWORKS
+        if not other and (".safetensors" not in path.name or variant_of(path) in own):
+            yield path
 
 
 def _sha256(path: Path) -> bytes:

@@ -7,6 +7,7 @@ The format: eight bytes of little-endian length, that much JSON, then the tensor
 import json
 import math
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from underpaint.errors import ModelError
 
@@ -28,6 +29,13 @@ PRECISIONS: Mapping[str, int] = {  # bits an element
 }  # fmt: skip
 GGUF_ENDING = ".gguf"
 PICKLE_ENDINGS = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
+# What a weight file's name says: whose it is, which numbers or mean it holds (none: the plain ones), which shard.
+_WEIGHTS = re.compile(
+    r"(?P<base>[^.]+?)(\.(?P<variant>.+?))?(-\d{5}-of-\d{5})?\.safetensors"
+    r"|(?P<indexed>[^.]+)\.safetensors\.index(\.(?P<of>[^.]+))?\.json"
+)
+_USUAL_BASES = frozenset({"diffusion_pytorch_model", "model"})
+HALF_VARIANTS = ("fp16", "bf16")  # taken where there is no other
 _OTHER_KINDS = {
     b"PK\x03\x04": "a zip archive, as torch saves pickles",
     b"\x80\x02": "a pickle",
@@ -90,7 +98,7 @@ def read_header(path: Path) -> Header:
         from underpaint.models.gguf_header import read_gguf_header  # noqa: PLC0415  it needs Header
 
         return read_gguf_header(path)
-    with path.open("rb") as file:
+    with _readable(path) as file:
         first = file.read(32)
         _refuse_other_kinds(path, first)
         if size < 8:
@@ -129,6 +137,8 @@ def check_shards(index: Path) -> tuple[Path, ...]:
         content: Any = json.loads(index.read_bytes())
         places = cast("dict[str, Any]", content["weight_map"])
         named = sorted({str(name) for name in places.values()})
+    except OSError as problem:
+        raise _unreadable(index, problem) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _damaged(index, "it is no shard index") from None
     shards: list[Path] = []
@@ -146,17 +156,39 @@ def check_shards(index: Path) -> tuple[Path, ...]:
     return tuple(shards)
 
 
+def variant_of(weights: Path) -> str | None:
+    """Which numbers or mean a weight file or shard index holds, such as ``fp16``; None for the plain ones."""
+    found = _WEIGHTS.fullmatch(weights.name)
+    return None if found is None else found["variant"] or found["of"]
+
+
+def weights_in(folder: Path) -> tuple[Path, ...]:
+    """The files of a network's folder that would be loaded, or their shard index; by their names alone.
+
+    Repositories hold a network several times: in halves, as a running mean. Plain files come first.
+    """
+    found: dict[str | None, list[Path]] = {}
+    for path in sorted(folder.glob("*.safetensors*")):
+        if _WEIGHTS.fullmatch(path.name):
+            found.setdefault(variant_of(path), []).append(path)
+    for variant in (None, *HALF_VARIANTS, *found):
+        if files := found.get(variant):
+            indexes = [path for path in files if path.suffix == ".json"]
+            usual = [path for path in files if path.name.split(".")[0] in _USUAL_BASES]
+            return tuple(indexes or usual or files)
+    return ()
+
+
 def check_weights(folder: Path) -> tuple[Path, ...]:
     """The sound safetensors files of a network's folder.
 
     Raises:
         ModelError: it has none, only pickles, or one that is damaged.
     """
-    indexes = sorted(folder.glob("*.safetensors.index.json"))
-    files = sorted(folder.glob("*.safetensors"))
+    files = weights_in(folder)
     try:
-        if indexes:
-            return tuple(shard for index in indexes for shard in check_shards(index))
+        if files and files[0].suffix == ".json":
+            return tuple(shard for index in files for shard in check_shards(index))
         if files:
             return tuple(read_header(file).path for file in files)
     except ModelError as problem:  # file names are much the same in all folders
@@ -177,9 +209,21 @@ def _size(path: Path) -> int:
     return facts.st_size
 
 
+def _readable(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as problem:
+        raise _unreadable(path, problem) from None
+
+
+def _unreadable(path: Path, problem: OSError) -> ModelError:
+    return ModelError(f"{path.name} cannot be read ({problem.strerror}); allow it, or name another")
+
+
 def _refuse_other_kinds(path: Path, first: bytes) -> None:
+    sound = first[8:9] == b"{"  # then two bytes that a pickle begins with are a header's length
     for magic, kind in _OTHER_KINDS.items():
-        if first.startswith(magic):
+        if first.startswith(magic) and not (sound and len(magic) == 2):
             advice = f"; {PICKLE_ADVICE}" if "pickle" in kind else "; fetch the file itself"
             if magic == b"GGUF":
                 advice = "; let its name end in .gguf"

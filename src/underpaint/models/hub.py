@@ -4,6 +4,7 @@
 huggingface_hub's; what is here is which files are needed, and one sentence a failure.
 """
 
+import errno
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from underpaint.errors import ModelError
+from underpaint.models.headers import HALF_VARIANTS
 
-_NAME = re.compile(r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})(@(?P<revision>[\w./-]{1,128}))?")
+_HALF = r"\w(?:[\w.-]{0,94}\w)?"  # so no name begins like a path
+_NAME = re.compile(rf"(?P<repo>{_HALF}/{_HALF})(@(?P<revision>[\w./-]{{1,128}}))?", re.ASCII)
 _SMALL = ("*.json", "*/*.json", "*/*.txt", "*/*.model", "README.md")  # which tells the licence
 # What repositories hold beside: other precisions, running means, other frameworks.
-_OTHERS = ("*.fp16.*", "*.bf16.*", "*non_ema*", "*.msgpack", "*.bin", "*.onnx*")
-FP16 = "fp16"
+_OTHERS = (
+    *(f"*.{variant}*" for variant in HALF_VARIANTS),
+    "*non_ema*", "*.msgpack", "*.bin", "*.onnx*",
+)  # fmt: skip
+_ON_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +114,12 @@ def fetch_weights(place: HubPlace, roles: Sequence[str]) -> None:
     """
     patterns = [f"{role}/*.safetensors*" for role in roles]
     _snapshot(place.repo, place.commit, patterns)
-    lacking = [role for role in roles if not any((place.folder / role).glob("*.safetensors"))]
-    if lacking:
-        halves = [f"{role}/*.{FP16}*.safetensors*" for role in lacking]
-        _snapshot(place.repo, place.commit, halves, ignored=())
+    for half in HALF_VARIANTS:
+        lacking = [role for role in roles if not any((place.folder / role).glob("*.safetensors"))]
+        names = (f"*.{half}*.safetensors", f"*.safetensors.index.{half}.json")
+        if lacking:
+            halves = [f"{role}/{name}" for role in lacking for name in names]
+            _snapshot(place.repo, place.commit, halves, ignored=())
 
 
 def _snapshot(
@@ -120,7 +128,7 @@ def _snapshot(
     import huggingface_hub  # noqa: PLC0415  only where a hub is asked
     from huggingface_hub.errors import (  # noqa: PLC0415
         GatedRepoError,
-        HfHubHTTPError,
+        HFValidationError,
         LocalEntryNotFoundError,
         OfflineModeIsEnabled,
         RepositoryNotFoundError,
@@ -142,13 +150,19 @@ def _snapshot(
         raise ModelError(
             f"the model {repo} has no revision {revision!r}; leave it out for the latest"
         ) from None
-    except RepositoryNotFoundError:
+    except (RepositoryNotFoundError, HFValidationError):
         raise ModelError(
             f"no folder and no model on the hub is called {repo!r}, or it is private and needs "
             "HF_TOKEN; check its spelling"
         ) from None
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, OSError) as problem:
-        if problem.errno is not None and problem.filename:
+    except (
+        OfflineModeIsEnabled,
+        LocalEntryNotFoundError,
+        OSError,
+        RuntimeError,
+        _http(),
+    ) as problem:
+        if isinstance(problem, OSError) and (problem.errno in _ON_DISK or problem.filename):
             raise ModelError(
                 f"the model {repo} cannot be cached ({problem.strerror}); free some space, or set "
                 "HF_HOME to another folder"
@@ -157,3 +171,11 @@ def _snapshot(
             f"no folder is called {repo!r}, and as a model of the hub it is not in the cache and the "
             "hub does not answer; connect, or give a folder or a file that is there"
         ) from None
+
+
+def _http() -> type[Exception]:
+    """What the hub's HTTP library raises, whichever that is: httpx's errors are no OSErrors."""
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415  only where a hub is asked
+
+    own = [one for one in HfHubHTTPError.__mro__ if one.__name__ == "HTTPError"]
+    return own[0] if own and issubclass(own[0], Exception) else HfHubHTTPError

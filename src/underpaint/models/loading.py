@@ -20,10 +20,10 @@ from transformers.utils import logging as transformers_logging
 from underpaint.errors import ModelError
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.flux_layout import as_diffusers
-from underpaint.models.headers import check_weights
-from underpaint.models.hub import FP16
+from underpaint.models.headers import check_weights, read_header, variant_of
 from underpaint.models.json_files import read_json
 from underpaint.models.parts import Part
+from underpaint.models.recognition import check_numbers
 from underpaint.models.single_file import opened_part
 from underpaint.models.vocabularies import complete_tokenizer
 
@@ -49,8 +49,7 @@ def opened(
             raise ValueError(f"{part.file.name} does not fit, {problem}") from None
         return network.eval().requires_grad_(requires_grad=False)
     files = checked(checkpoint, role)
-    halves = [file for file in files if f".{FP16}" in file.name]
-    variant = {"variant": FP16} if halves and len(halves) == len(files) else {}
+    variant = {"variant": name} if (name := variant_of(files[0])) else {}
     # the same way whether accelerate is installed or not
     ours = kind.__module__.startswith("diffusers")
     named = {"torch_dtype": dtype, "low_cpu_mem_usage": False} if ours else {"dtype": dtype}
@@ -95,12 +94,15 @@ def checked(checkpoint: Checkpoint, role: str) -> tuple[Path, ...]:
     """The files of that role, their headers read.
 
     Raises:
-        ModelError: one is missing or damaged.
+        ModelError: one is missing, damaged or quantised to whole numbers.
     """
     try:
-        return check_weights(checkpoint.part(role).config)
+        files = check_weights(checkpoint.part(role).config)
+        for file in files:
+            check_numbers(read_header(file))
     except ModelError as problem:
         raise ModelError(f"the model {checkpoint.name} cannot be opened: {problem}") from None
+    return files
 
 
 def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
@@ -130,7 +132,9 @@ def refusals(checkpoint: Checkpoint) -> Generator[None]:
         yield
     except ModelError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as problem:
+    except (
+        OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError
+    ) as problem:  # fmt: skip
         first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         raise ModelError(
             f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"

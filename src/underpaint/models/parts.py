@@ -67,16 +67,14 @@ class Part:
         return self.file is not None and self.file.suffix == GGUF_ENDING
 
     def headers(self) -> list[Header]:
-        """The headers of its files; of those in two precisions, of the whole one.
+        """The headers of its files; of those in several precisions, of the plain one.
 
         Raises:
             ModelError: a file is missing or damaged.
         """
         if self.file is not None:
             return [read_header(self.file)]
-        files = check_weights(self.config)
-        whole = [file for file in files if ".fp16" not in file.name] or list(files)
-        return [read_header(file) for file in whole]
+        return [read_header(file) for file in check_weights(self.config)]
 
     def parameters(self) -> int:
         """How many numbers it has; a single file may hold others, such as running means."""

@@ -80,7 +80,8 @@ def preferences(
     if (
         not (isinstance(scale, int | float) and scale >= 0)
         or sampler not in SAMPLER_NAMES
-        or not all(isinstance(one, int) and one >= 1 for one in (area, side, steps, chunks or 1))
+        or not all(isinstance(one, int) and one >= 1 for one in (area, side, steps))
+        or not (chunks is None or (isinstance(chunks, int) and chunks >= 1))
     ):
         raise ModelError(
             "the checkpoint's underpaint.json must hold a guidance_scale of 0 or more, a sampler of "

@@ -19,6 +19,8 @@ UNETS: Mapping[int, str] = MappingProxyType(
 )
 _ATTENTION = re.compile(r"\.attn2\.to_k\.weight$")
 _BLOCKS = re.compile(r"joint_blocks\.(\d+)\.")
+# What single files of the first two and the last two of these hold: Playground 2.5, CosXL.
+_EDM_MARKS = frozenset({"edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min"})
 WHOLE_NUMBERS = frozenset({"U8", "I8"})
 
 LONG_READER = "text_encoders.t5xxl."  # SD3 files may hold T5 as well
@@ -127,6 +129,11 @@ def _of_unet(header: Header) -> str | None:
     first = header.shapes.get(f"{CORE}input_blocks.0.0.weight")
     if first is None:
         return None
+    if not header.shapes.keys().isdisjoint(_EDM_MARKS):
+        raise ModelError(
+            f"{header.path.name} was trained on EDM's levels (Playground 2.5, CosXL), which are not read "
+            "yet; give a model of Stable Diffusion 1, 2 or XL"
+        )
     match first[1:2]:
         case (9,):
             raise ModelError(

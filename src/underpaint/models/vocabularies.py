@@ -60,11 +60,18 @@ def _places(beside: Path) -> Iterator[Path]:
     for root in roots:
         yield root
         yield from (root / name for name in ("tokenizer", "tokenizer_2", "tokenizer_3"))
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    for snapshot in sorted(hub.glob("models--*/snapshots/*")):
+    for snapshot in sorted(_hub_cache().glob("models--*/snapshots/*")):
         yield snapshot
         yield from sorted(snapshot.glob("tokenizer*"))
+
+
+def _hub_cache() -> Path:
+    """Where huggingface_hub keeps what it fetched (its docs, "Environment variables")."""
+    told = os.environ.get
+    own = told("XDG_CACHE_HOME") or "~/.cache"
+    home = told("HF_HOME") or os.path.join(own, "huggingface")  # noqa: PTH118  "~" comes last
+    cache = told("HF_HUB_CACHE") or told("HUGGINGFACE_HUB_CACHE") or os.path.join(home, "hub")  # noqa: PTH118
+    return Path(os.path.expanduser(cache))  # noqa: PTH111  never raises
 
 
 def _took_clip(place: Path, into: Path, entries: int) -> bool:
