@@ -126,3 +126,11 @@ def test_a_negative_prompt_that_nothing_hears_is_said(
 ) -> None:
     said, _ = codes(tiny, negative_prompt="blur", **asked)
     assert ("negative-unheard" in said) is not heard
+
+
+@pytest.mark.parametrize("shaped", [{"guidance_interval": (0.2, 0.8)}, {"guidance_rescale": 0.7}])
+def test_guidance_that_is_shaped_and_not_there_is_said(shaped: dict[str, Any], tiny: Path) -> None:
+    said, _ = codes(tiny, guidance_scale=1.0, **shaped)
+    assert "guidance-unheard" in said
+    said, _ = codes(tiny, guidance_scale=2.0, **shaped)
+    assert "guidance-unheard" not in said

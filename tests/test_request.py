@@ -251,3 +251,9 @@ def test_numpys_whole_numbers_are_whole_numbers():
     assert type(wish.seed) is int
     with pytest.raises(RequestError, match="steps must be a whole number"):
         Request(source=None, prompt="", steps=True)
+
+
+@pytest.mark.parametrize("name", ["steps", "seed", "count"])
+def test_an_array_is_no_whole_number(name: str) -> None:
+    with pytest.raises(RequestError, match=name):
+        Request(source=None, prompt="x", **{name: np.array([4, 8])})

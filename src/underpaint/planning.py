@@ -237,18 +237,24 @@ def _working_size(asked: Request, checkpoint: Checkpoint, size: Size) -> Size:
             return fit_box(size, within, "contain").size
 
 
-def _unheard(request: Request, checkpoint: Checkpoint) -> tuple[Notice, ...]:
-    """What to say of a negative prompt that nothing steers away from."""
-    if not request.negative_prompt or request.strength == 0:
-        return ()
-    if not checkpoint.embeds_guidance and request.guidance_scale != 1:
-        return ()
+def _unheard(request: Request, checkpoint: Checkpoint) -> Iterator[Notice]:
+    """What to say of options that nothing hears where the network runs once a step."""
+    if request.strength == 0 or not (checkpoint.embeds_guidance or request.guidance_scale == 1):
+        return
     why = (
         "this model takes the guidance scale as an input and runs once a step"
         if checkpoint.embeds_guidance
         else "guidance is off at scale 1"
     )
-    return (Notice("negative-unheard", f"the negative prompt does nothing, because {why}"),)
+    if request.negative_prompt:
+        yield Notice("negative-unheard", f"the negative prompt does nothing, because {why}")
+    shaped = {
+        "guidance_interval": request.guidance_interval != (0, 1),
+        "guidance_rescale": request.guidance_rescale > 0,
+    }
+    if given := [name for name, is_given in shaped.items() if is_given]:
+        do = "does" if len(given) == 1 else "do"
+        yield Notice("guidance-unheard", f"{' and '.join(given)} {do} nothing, because {why}")
 
 
 def _size_notices(size: Size, work: Size, own: Defaults) -> Iterator[Notice]:

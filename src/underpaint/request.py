@@ -59,10 +59,11 @@ def _written(value: object) -> object:
 
 
 def _as_whole(value: object) -> object:
-    """NumPy's whole numbers are whole numbers too; True is none."""
-    return (
-        operator.index(value) if isinstance(value, SupportsIndex) and value is not True else value
-    )
+    """NumPy's whole numbers are whole numbers too; True is none, and neither is an array."""
+    try:
+        return operator.index(cast("SupportsIndex", value)) if value is not True else value
+    except TypeError:
+        return value
 
 
 Whole = Annotated[int, BeforeValidator(_as_whole)]

@@ -13,7 +13,8 @@ from PIL import Image
 import underpaint
 from tests.conftest import soft_picture
 from tests.surfaces.conftest import Run, process
-from underpaint import Recipe
+from underpaint import Engine, Planned, Recipe, Request
+from underpaint.finding.running import find as search
 from underpaint.pixels import read_metadata
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -131,6 +132,17 @@ def test_find_takes_a_calibrated_strength(run: Run, scene: Path) -> None:
     assert facts["tried"]
 
 
+def test_a_search_turns_to_one_noise_on_its_whole_way(scene: Path) -> None:
+    asked = Request(source=scene, prompt="oil", steps=1, seed=1, variation=0.5, work_size="64x64")
+    planned = [
+        event.request.variation_seed
+        for event in search(asked, 0.7, Engine())
+        if isinstance(event, Planned)
+    ]
+    assert len(planned) > 1
+    assert len(set(planned)) == 1
+
+
 def test_python_finds_the_same_picture(run: Run, scene: Path) -> None:
     keep = reachable(run, scene)
     run("find", scene, "oil", "--keep", keep, "-n", "5", "--seed", "3", "-o", "a.png")
@@ -181,6 +193,33 @@ def test_what_refine_made_can_be_replayed(run: Run, near_miss: Path, tiny: Path)
     for name in ("turned.png", "onward.png"):
         done = run("replay", name, "-m", tiny, "--json")
         assert (done.code, done.json["identical"]) == (0, True)
+
+
+def test_refine_says_what_was_noticed_on_the_way_and_by_the_format(run: Run, tiny: Path) -> None:
+    source = soft_picture(64, 48)
+    source.putalpha(128)
+    source.save("clear.png")
+    calibrated = (
+        "--strength-scale",
+        "calibrated",
+        "-n",
+        "1",
+        "--negative-prompt",
+        "blur",
+        "-g",
+        "1",
+    )
+    words = ("render", "clear.png", "oil", "-m", tiny, "-o", "near.png", "-q", *calibrated)
+    assert run(*words).code == 0
+    again = ("refine", "near.png", "-m", tiny, "--count", "2", "--overwrite", "-o", "new.jpg")
+    told = run(*again).err
+    assert told.count("negative prompt does nothing") == 1
+    assert told.count("transparen") == 1
+    codes = [
+        one["code"] for one in json.loads(run(*again, "--json").out.splitlines()[0])["notices"]
+    ]
+    assert {"negative-unheard", "flattened"} <= set(codes)
+    assert len(codes) == len(set(codes))
 
 
 def test_refine_can_start_from_the_result_itself(run: Run, near_miss: Path, tiny: Path) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,9 +219,44 @@ def test_files_of_another_kind_are_left_alone(
     done = run(*common, "-o", "out")
     assert (done.code, "is of no sweep" in done.err) == (2, True)
     assert (folder / "out" / "sweep.html").read_text() == "mine"
+    for name in ("sweep.json", "sheet.png"):
+        (folder / name).mkdir()
+        (folder / name / name).write_text("{}")
+        done = run(*common, "-o", name)
+        assert (done.code, "is of no sweep" in done.err) == (2, True), name
+        assert (folder / name / name).read_text() == "{}"
     (folder / "file").write_text("mine")
     assert "no folder" in run(*common, "-o", "file").err
     assert run(*common, "-o", "no/where").code == 2
+
+
+def test_a_sweep_never_writes_over_its_source(
+    run: Run, folder: Path, scene: Path, tiny: Path
+) -> None:
+    (folder / "out").mkdir()
+    for name in ("sheet.png", "strength-0.3.png"):
+        source = folder / "out" / name
+        shutil.copyfile(scene, source)
+        common = ("sweep", source, "oil", "-s", "0.3,0.6", "-n", "1", "-m", tiny, "-q", "-o", "out")
+        for words in (common, (*common, "--overwrite")):
+            done = run(*words)
+            assert (done.code, "is the source" in done.err) == (2, True), done.err
+        assert source.read_bytes() == scene.read_bytes()
+        source.unlink()
+
+
+def test_prompts_with_lines_and_paths_beyond_utf_8_are_published(
+    run: Run, folder: Path, scene: Path, tiny: Path
+) -> None:
+    place = folder / os.fsdecode(b"d\xff")
+    place.mkdir()
+    shutil.copyfile(scene, place / "s.png")
+    prompts = ("oil painting\r\nof a house", "--prompt", "ink\x85\u2029drawing")
+    words = ("-n", "1", "-s", "0.5", "-m", tiny, "-o", "out", "-q")
+    done = run("sweep", place / "s.png", *prompts, *words)
+    assert done.code == 0, done.err
+    assert facts_in("out")["finished"]
+    assert "oil painting" in (folder / "out" / "sweep.html").read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -296,3 +333,26 @@ def test_python_sweeps_the_same_pictures(run: Run, folder: Path, scene: Path, ti
     words = ("-s", "0.3,0.6", "-n", "2", "--seed", "5", "--negative-prompt", "blur")
     assert run("sweep", scene, "oil", *words, "-m", tiny, "-o", "cli").code == 0
     assert hashes(folder / "python") == hashes(folder / "cli")
+
+
+def test_numpys_numbers_are_numbers_on_an_axis(scene: Path, tiny: Path) -> None:
+    made = underpaint.sweep(
+        scene, "oil", "out", strength=np.float32([0.25, 0.5]), steps=np.array([1, 2]),
+        seed=np.int64(3), model=tiny,
+    )  # fmt: skip
+    assert [one.cell.file for one in made][:2] == [
+        "strength-0.25_steps-1.png", "strength-0.5_steps-1.png",
+    ]  # fmt: skip
+    assert facts_in("out")["axes"] == {"strength": [0.25, 0.5], "steps": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("shared", "words"),
+    [({"count": 2}, "got count 2"), ({"strength": 0.9}, "give it as strength=")],
+)
+def test_what_a_sweep_cannot_share_is_refused(
+    folder: Path, scene: Path, tiny: Path, shared: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(underpaint.RequestError, match=words):
+        underpaint.sweep(scene, "oil", "out", steps=1, model=tiny, shared=shared)
+    assert not (folder / "out").exists()

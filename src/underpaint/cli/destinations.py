@@ -6,8 +6,9 @@ from pathlib import Path
 
 from underpaint import pixels
 from underpaint.cli.options import STANDARD
-from underpaint.cli.reporting import is_terminal
-from underpaint.errors import OutputError
+from underpaint.cli.reporting import is_terminal, write_to_standard_output
+from underpaint.errors import Notice, OutputError
+from underpaint.results import Result
 
 Destination = Path | None  # None is standard output
 
@@ -45,6 +46,30 @@ def destinations(
     for one in places:
         pixels.check_destination(one, overwrite=overwrite)
     return list(places)
+
+
+def write(
+    result: Result, place: Destination, *, overwrite: bool, metadata: bool = True
+) -> tuple[Notice, ...]:
+    """Writes the picture, and returns every notice about it.
+
+    Args:
+        result: What is written.
+        place: One of ``destinations``.
+        overwrite: Whether an existing file may be replaced.
+        metadata: Whether its recipe goes with it.
+
+    Raises:
+        OutputError: the place cannot be written to.
+    """
+    suffix = ".png" if place is None else pixels.suffix_of(place)
+    data = result.encode(suffix, metadata=metadata)
+    if place is None:
+        write_to_standard_output(data)
+    else:
+        pixels.write_atomically(place, data, overwrite=overwrite)
+    infotext = result.recipe.to_infotext() if metadata else None
+    return (*result.notices, *pixels.encoding_notices(result.image, suffix, infotext=infotext))
 
 
 def _numbered(place: Path, number: int) -> Path:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from underpaint import pixels
 from underpaint.cli import interrupted
-from underpaint.cli.destinations import destinations
+from underpaint.cli.destinations import destinations, write
 from underpaint.cli.options import STANDARD, Wish, command_with, read_source
 from underpaint.cli.reporting import (
     Meter,
@@ -18,7 +17,6 @@ from underpaint.cli.reporting import (
     show_json,
     show_line,
     show_notices,
-    write_to_standard_output,
 )
 from underpaint.errors import RequestError
 from underpaint.finding.wanted import check_keep, kept_by
@@ -90,17 +88,8 @@ def find(wish: Wish, wanted: Wanted) -> None:
     found = _searched(
         wish, checkpoint, request, keep, speaks=not (wish.json or wish.quiet or place is None)
     )
-    suffix = ".png" if place is None else pixels.suffix_of(place)
-    data = found.result.encode(suffix, metadata=not wish.no_metadata)
-    if place is None:
-        write_to_standard_output(data)
-    else:
-        pixels.write_atomically(place, data, overwrite=wish.overwrite)
-    notices = (
-        *found.notices,
-        *found.result.notices,
-        *pixels.encoding_notices(found.result.image, suffix),
-    )
+    of_file = write(found.result, place, overwrite=wish.overwrite, metadata=not wish.no_metadata)
+    notices = (*found.notices, *of_file)
     if wish.json:
         show_json(
             {

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from underpaint import pixels
-from underpaint.cli.destinations import Destination, destinations
+from underpaint.cli.destinations import Destination, destinations, write
 from underpaint.cli.options import JsonFlag, OffloadOption, PartOption, QuietFlag, parts_of
 from underpaint.cli.painting import painted
 from underpaint.cli.reporting import facts_of, progress, show_json, show_line, show_notices
@@ -93,8 +92,10 @@ def command(
     places = destinations(
         output, source=file, seed=other or 0, count=count, overwrite=overwrite, as_json=json
     )
-    if not (json or quiet):
+    speaks = not (json or quiet)
+    if speaks:
         show_notices(notices)
+    said = set(notices)
     with progress(quiet=quiet) as meter:
         meter.begin("loading the model", 0)
         from underpaint.rendering import engine_for  # noqa: PLC0415  torch, only once all is checked
@@ -102,18 +103,15 @@ def command(
         engine = engine_for(request, checkpoint, precision=planned.precision, offload=offload)
         begun = time.perf_counter()
         for place, event in zip(places, painted(engine, request, meter), strict=True):
-            _write(event, place, overwrite=overwrite)
+            of_file = write(event.result, place, overwrite=overwrite)
+            new, said = [one for one in of_file if one not in said], said | set(of_file)
+            if speaks:
+                show_notices(new)
             seconds, begun = time.perf_counter() - begun, time.perf_counter()
             if json:
-                show_json(_facts(file, event, place, notices, seconds))
-            elif not quiet:
+                show_json(_facts(file, event, place, (*notices, *of_file), seconds))
+            elif speaks:
                 show_line(_sentence(event, place, seconds))
-
-
-def _write(event: Finished, place: Destination, *, overwrite: bool) -> None:
-    assert place is not None  # noqa: S101  standard output was refused
-    data = event.result.encode(pixels.suffix_of(place))
-    pixels.write_atomically(place, data, overwrite=overwrite)
 
 
 def _facts(
@@ -131,7 +129,7 @@ def _facts(
         "variation": recipe.request.variation,
         "variation_seed": recipe.request.variation_seed,
         "fidelity": None if recipe.fidelity is None else asdict(recipe.fidelity),
-        "notices": [asdict(one) for one in dict.fromkeys((*notices, *recipe.plan.notices))],
+        "notices": [asdict(one) for one in dict.fromkeys(notices)],
         "seconds": round(seconds, 3),
     }
 

@@ -4,8 +4,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from underpaint import pixels
-from underpaint.cli.destinations import Destination, destinations
+from underpaint.cli.destinations import Destination, destinations, write
 from underpaint.cli.options import STANDARD, Wish, command_of, read_source
 from underpaint.cli.painting import painted
 from underpaint.cli.reporting import (
@@ -14,11 +13,10 @@ from underpaint.cli.reporting import (
     show_json,
     show_line,
     show_notices,
-    write_to_standard_output,
 )
 from underpaint.errors import Notice
 from underpaint.planning import needs_spectrum, resolve, seeded
-from underpaint.results import Finished, Result
+from underpaint.results import Finished
 
 
 def render(wish: Wish) -> None:
@@ -51,7 +49,9 @@ def render(wish: Wish) -> None:
         meter.begin("loading the model", 0)
         engine = wish.engine(checkpoint)
         for place, event in zip(places, painted(engine, request, meter), strict=True):
-            notices = _write(event.result, place, wish)
+            notices = write(
+                event.result, place, overwrite=wish.overwrite, metadata=not wish.no_metadata
+            )
             new, said = [one for one in notices if one not in said], said | set(notices)
             if speaks:
                 show_notices(new)
@@ -64,18 +64,6 @@ def render(wish: Wish) -> None:
 
 
 command = command_of(render)
-
-
-def _write(result: Result, place: Destination, wish: Wish) -> tuple[Notice, ...]:
-    """Writes the picture, and returns every notice about it."""
-    suffix = ".png" if place is None else pixels.suffix_of(place)
-    data = result.encode(suffix, metadata=not wish.no_metadata)
-    if place is None:
-        write_to_standard_output(data)
-    else:
-        pixels.write_atomically(place, data, overwrite=wish.overwrite)
-    infotext = None if wish.no_metadata else result.recipe.to_infotext()
-    return (*result.notices, *pixels.encoding_notices(result.image, suffix, infotext=infotext))
 
 
 def _facts(

@@ -8,7 +8,7 @@ from underpaint.engine import Engine
 from underpaint.errors import Notice, RequestError
 from underpaint.finding.search import TOLERANCE, Answer, seek
 from underpaint.finding.wanted import check_keep
-from underpaint.planning import seeded
+from underpaint.planning import draw_seed, seeded
 from underpaint.request import Request
 from underpaint.results import Event, Finished, Result
 
@@ -74,6 +74,8 @@ def find(
             "picture with shapes, or render it at a strength of your choice"
         )
     shared = seeded(request).model_copy(update={"source": picture, "count": 1})
+    if shared.variation and shared.variation_seed is None:  # one noise on the whole way
+        shared = shared.model_copy(update={"variation_seed": draw_seed()})
     tried: list[Tried] = []
     results: dict[float, Result] = {}
     search = seek(keep)

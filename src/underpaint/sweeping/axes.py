@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite, prod
 from typing import Any, cast, overload
 
+import numpy as np
+
 from underpaint.errors import RequestError
 from underpaint.request import Request
 
@@ -76,14 +78,19 @@ def read_axis(name: str, given: object) -> Axis:
         values = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
     if not values:
         raise RequestError(f"{name} holds no value; {_form(name)}")
-    ends = (values[0], values[-1]) if isinstance(values, Spread) else values
-    for value in ends:  # the bounds are the request's own
-        Request(source=None, prompt="", **({name: value} if name != "prompt" else {}))
-        if name == "prompt":
-            Request(source=None, prompt=value)
-    if not isinstance(values, Spread):
-        _refuse_twins(name, values)
+    if isinstance(values, Spread):
+        for end in (values[0], values[-1]):
+            _checked(name, end)
+        return Axis(name, values)
+    values = [_checked(name, value) for value in values]
+    _refuse_twins(name, values)
     return Axis(name, values)
+
+
+def _checked(name: str, value: object) -> Any:
+    """The value as a request holds it, whose bounds are the axis's too; NumPy's numbers as Python's."""
+    plain: Any = cast("np.generic[Any]", value).item() if isinstance(value, np.generic) else value
+    return getattr(Request(**{"source": None, "prompt": "", name: plain}), name)
 
 
 def check_count(axes: Mapping[str, Axis], *, allowed: bool) -> int:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from underpaint import pixels
+from underpaint.errors import RequestError
 from underpaint.models.memory import Offload
 from underpaint.rendering import engine_for
 from underpaint.request import Request, SamplerName
-from underpaint.sweeping.axes import read_axis
+from underpaint.sweeping.axes import NAMES, read_axis
 from underpaint.sweeping.planning import DEFAULT_STRENGTHS, plan_sweep
 from underpaint.sweeping.publishing import Made
 from underpaint.sweeping.running import Published, run
@@ -68,6 +69,10 @@ def sweep(
     axes = {name: read_axis(name, value) for name, value in given.items() if value is not None}
     first = axes["prompt"].values[0]
     extra = dict(shared or {})
+    if own := sorted({"source", *NAMES} & extra.keys()):
+        raise RequestError(
+            f"shared holds {own[0]}, which sweep takes itself; give it as {own[0]}=…"
+        )
     if "sampler" in axes:  # what is shared may depend on it
         extra["sampler"] = axes["sampler"].values[0]
     request = Request(source=None, prompt=first, **extra)

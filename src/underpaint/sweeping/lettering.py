@@ -33,6 +33,7 @@ def can_write(text: str) -> bool:
 
 def width_of(text: str, size_px: int) -> int:
     """How wide one line is."""
+    text = _in_one_line(text)
     if not features.check("freetype2"):
         return round(ImageFont.load_default().getlength(_plain(text)) * size_px / _BITMAP_PX)
     return round(_font(_font_name(text) or "", size_px).getlength(text))
@@ -45,6 +46,7 @@ def line_px(size_px: int) -> int:
 
 def write(image: Image.Image, at: tuple[int, int], text: str, size_px: int, colour: str) -> None:
     """Draws one line, its top left corner at ``at``."""
+    text = _in_one_line(text)
     if not text:
         return
     if not features.check("freetype2"):
@@ -100,7 +102,7 @@ def _font(name: str, size_px: int) -> ImageFont.FreeTypeFont:
 
 def _font_name(text: str) -> str | None:
     """The first font that has all letters, "" for Pillow's own; None where there is none."""
-    letters = frozenset(text) - {" ", "\n", "\t"}
+    letters = frozenset("".join(text.split()))
     if not features.check("freetype2"):
         return "" if text.isascii() else None
     if _runs_to_the_left(letters) and not features.check("raqm"):
@@ -144,6 +146,11 @@ def _write_enlarged(
     size = (max(1, small.width * size_px // _BITMAP_PX), size_px)
     mask = small.resize(size, Image.Resampling.BICUBIC)
     image.paste(Image.new("RGB", size, colour), at, mask)
+
+
+def _in_one_line(text: str) -> str:
+    """With a space where anything parts words or lines: no font draws a carriage return."""
+    return " ".join(text.split())
 
 
 def _plain(text: str) -> str:

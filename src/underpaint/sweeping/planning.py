@@ -1,6 +1,7 @@
 """A sweep before it runs: everything that was asked for, checked and resolved; no torch."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,13 +107,13 @@ def plan_sweep(
             "all pictures of a sweep turn to one noise, and its seed is not named; give a "
             "variation_seed beside the variation"
         )
+    if fixed.count != 1:
+        raise RequestError(
+            f"a sweep makes one picture of each combination, got count {fixed.count}; leave it out, or "
+            "name several seeds"
+        )
     place = Path(folder)
     earlier = _earlier(place)
-    if not overwrite and earlier is None and (place / PAGE).exists():
-        raise OutputError(
-            f"{str(place / PAGE)!r} exists and is of no sweep; choose another folder or allow "
-            "overwriting"
-        )
     drawn = "seed" not in axes and fixed.seed is None
     if drawn:
         known = (earlier or {}).get("drawn_seed")
@@ -120,7 +121,7 @@ def plan_sweep(
     grid = lay_out(fixed.model_copy(update={"source": picture}), axes)
     notices: dict[str, list[Notice]] = {}
     cells = tuple(_resolved(grid, picture, checkpoint, notices))
-    return Sweep(
+    planned = Sweep(
         grid=grid,
         cells=cells,
         picture=picture,
@@ -131,6 +132,27 @@ def plan_sweep(
         seed_was_drawn=drawn,
         notices=tuple(_summed_up(notices, len(cells))),
     )
+    _check_own_files(planned, earlier or {}, overwrite=overwrite)
+    return planned
+
+
+def _check_own_files(sweep: Sweep, earlier: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Makes sure that what a sweep writes beside its pictures takes nobody's place, the source's least of all."""
+    beside = [sweep.page, sweep.facts, *sweep.sheets]
+    source = os.path.realpath(sweep.source)
+    for place in (*beside, *(sweep.folder / cell.file for cell in sweep.cells)):
+        if os.path.realpath(place) == source:
+            raise OutputError(
+                f"{str(place)!r} is the source, and the sweep would write over it; choose another folder"
+            )
+    sheets = earlier.get("sheets")
+    own = {FACTS, PAGE} if earlier else set[str]()
+    own |= {str(name) for name in cast("list[Any]", sheets)} if isinstance(sheets, list) else set()
+    for place in beside:
+        if not overwrite and place.name not in own and os.path.lexists(place):
+            raise OutputError(
+                f"{str(place)!r} exists and is of no sweep; choose another folder or allow overwriting"
+            )
 
 
 def _resolved(

@@ -44,7 +44,7 @@ def publish(sweep: Sweep) -> tuple[Made, ...]:
         sheet.draw(_sheet_page(sweep, number, source)).save(written, "PNG")
         pixels.write_atomically(place, written.getvalue(), overwrite=True)
     html = page.compose(_page_content(sweep, made), source)
-    pixels.write_atomically(sweep.page, html.encode("utf-8"), overwrite=True)
+    pixels.write_atomically(sweep.page, _as_bytes(html), overwrite=True)
     write_facts(sweep, made=made)
     return made
 
@@ -64,7 +64,12 @@ def write_facts(sweep: Sweep, *, made: Sequence[Made] | None) -> None:
         "cells": [_cell_facts(sweep, cell, known.get(cell.file)) for cell in sweep.cells],
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    pixels.write_atomically(sweep.facts, text.encode("utf-8") + b"\n", overwrite=True)
+    pixels.write_atomically(sweep.facts, _as_bytes(text) + b"\n", overwrite=True)
+
+
+def _as_bytes(text: str) -> bytes:
+    """In UTF-8; what a path holds beyond it is no text, and a question mark."""
+    return text.encode("utf-8", errors="replace")
 
 
 def _cell_facts(sweep: Sweep, cell: Cell, made: Made | None) -> dict[str, Any]:
