@@ -13,6 +13,7 @@ from tests.tiny_families import (
     make_tiny_chroma,
     make_tiny_flux,
     make_tiny_qwen_image,
+    make_tiny_sd3,
     make_tiny_z_image,
 )
 from underpaint import Engine, Request
@@ -130,6 +131,23 @@ def test_a_checkpoint_of_each_family_is_told_apart(folders: dict[str, Path]) -> 
     assert scales == [5.0, 6.0, 4.0]
     assert len({one.latents for one in found.values()}) == 2  # Chroma and Z-Image share FLUX's
     assert len(found["qwen-image"].latents) == 33
+
+
+@pytest.mark.parametrize("make", [make_tiny_sd3, make_tiny_z_image])
+def test_a_picture_longer_than_the_network_knows_places_for_is_rendered_smaller(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    engine = opened(make(tmp_path / "model"))
+    longest = engine.checkpoint.longest_px
+    assert longest is not None
+    banner = soft_picture(longest * 2, 16)
+    asked = {"source": banner, "prompt": "oil", "steps": 1}
+    result = engine.render(Request(**asked))
+    assert result.image.size == banner.size
+    assert "work-size" in [notice.code for notice in result.notices]
+    for work in ("native", f"{longest + 16}x32"):
+        with pytest.raises(RequestError, match=f"knows places up to {longest} px"):
+            engine.render(Request(work_size=work, **asked))
 
 
 def test_z_image_turbo_takes_its_eight_steps(tmp_path: Path) -> None:

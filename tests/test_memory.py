@@ -20,8 +20,10 @@ import underpaint
 from tests.conftest import soft_picture
 from tests.tiny_families import make_tiny_xl
 from underpaint import Engine, Request
+from underpaint.devices import find_dtype
 from underpaint.errors import ModelError, RequestError
 from underpaint.models import catalog, model
+from underpaint.models.loading import free_on_gpu, refusals
 from underpaint.models.memory import Needs, Offload, check_fits, free_memory, needs_of
 from underpaint.models.upcast import in_float32
 
@@ -118,6 +120,57 @@ def test_every_call_from_python_can_say_who_leaves_memory(calling: str, tmp_path
     }
     with pytest.raises(RequestError, match="offload must be one of auto, none, text, got 'disk'"):
         given[calling]()
+
+
+def test_a_negative_prompt_that_nothing_hears_is_not_read(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(tiny, device="cpu", precision="float32")
+    read: list[str] = []
+    words = engine.model.words
+    plain = type(words).encode
+
+    def counted(self: object, text: str, **options: object) -> object:
+        read.append(text)
+        return plain(self, text, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(words), "encode", counted)
+    fields = {"source": soft_picture(64, 64), "steps": 1, "negative_prompt": "blur"}
+    engine.render(Request(prompt="oil", guidance_scale=1.0, **fields))
+    assert read == ["oil"]
+    engine.render(Request(prompt="oil", guidance_scale=2.0, **fields))
+    assert read == ["oil", "blur"]
+
+
+def test_what_torch_holds_unused_of_a_gpu_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, number in {"memory_reserved": 700, "memory_allocated": 200}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _, number=number: number)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 4000))
+    assert free_on_gpu(torch.device("cuda")) == 1500
+    assert free_on_gpu(torch.device("cpu")) is None
+
+
+def test_short_memory_while_opening_is_no_damaged_download(tiny: Path) -> None:
+    checkpoint = catalog.find(tiny)
+    with pytest.raises(torch.OutOfMemoryError), refusals(checkpoint):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    with pytest.raises(ModelError, match="cannot be opened: odd"), refusals(checkpoint):
+        raise RuntimeError("odd")
+
+
+@pytest.mark.parametrize(("native", "wide", "wanted"), [
+    (True, False, torch.bfloat16), (True, True, torch.bfloat16),
+    (False, False, torch.float16), (False, True, torch.bfloat16),
+])  # fmt: skip
+def test_a_gpu_that_only_imitates_bfloat16_runs_unets_in_float16(
+    monkeypatch: pytest.MonkeyPatch, *, native: bool, wide: bool, wanted: torch.dtype
+) -> None:
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: native or including_emulation,
+    )
+    assert find_dtype("auto", torch.device("cuda"), wide=wide) is wanted
 
 
 def test_short_memory_is_told_and_got_along_with(

@@ -1,5 +1,7 @@
 """A second network takes over below a level: rows keep their order, and each reads its own words."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from torch import Tensor
 from tests.conftest import soft_picture
 from tests.tiny_families import make_tiny_xl
 from underpaint import Engine, Request, refine, render, sweep
-from underpaint.denoiser import Guidance, Prompt, Row
+from underpaint.denoiser import Denoiser, Guidance, Prompt, Row
 from underpaint.errors import RequestError
 from underpaint.guidance import guided
 from underpaint.levels import Level, Prediction
@@ -61,6 +63,25 @@ def test_both_halves_of_a_guided_row_go_to_the_same_network() -> None:
     assert first.heard == []
 
 
+def test_each_network_is_guided_by_what_it_predicts_itself() -> None:
+    first, second = Says(1.0), Says(2.0)
+    first.prediction = "v"
+    seen: list[Prediction] = []
+
+    def guide(denoiser: Denoiser) -> Denoiser:
+        seen.append(denoiser.prediction)
+        return guided(denoiser)
+
+    wanted = Relay(Prompt("yes"), Prompt("refined"), lambda: second, Level(0.8, 0.6))
+    unwanted = Relay(Prompt("no"), Prompt("no, refined"), lambda: second, Level(0.8, 0.6))
+    relayed(first, guide)(
+        [row(0.3, wanted, unwanted, scale=3.0), row(0.9, wanted, unwanted, scale=3.0)]
+    )
+    assert seen == ["eps", "v"]
+    assert second.heard == ["refined", "no, refined"]
+    assert first.heard == ["yes", "no"]
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("xl")
@@ -98,6 +119,18 @@ def test_a_refiner_of_other_latents_is_refused_before_anything_is_loaded(
 ) -> None:
     with pytest.raises(RequestError, match="other latents"):
         rendered(pair[0], refiner=str(tiny))
+
+
+def test_a_flow_and_a_refiner_that_is_none_are_not_combined(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    flow = tmp_path / "flow"
+    shutil.copytree(pair[0], flow)
+    scheduler = flow / "scheduler" / "scheduler_config.json"
+    told = json.loads(scheduler.read_text()) | {"prediction_type": "flow_prediction"}
+    scheduler.write_text(json.dumps(told))
+    with pytest.raises(RequestError, match="one is a flow and one is none"):
+        rendered(flow, refiner=str(pair[1]))
 
 
 def test_a_recipe_names_the_refiner_without_its_folder_and_refine_asks_for_it(

@@ -34,8 +34,14 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def find_dtype(name: str, device: torch.device) -> torch.dtype:
+def find_dtype(name: str, device: torch.device, *, wide: bool = False) -> torch.dtype:
     """The numbers of that name; for ``auto`` the fastest that the device computes natively.
+
+    Args:
+        name: One of ``PRECISIONS``.
+        device: Where it runs.
+        wide: Whether the network leaves float16's range, as large transformers do: on GPUs before Ampere
+            it then runs in bfloat16, which they only imitate.
 
     Raises:
         RequestError: no such precision is known.
@@ -46,7 +52,8 @@ def find_dtype(name: str, device: torch.device) -> torch.dtype:
         return cast("torch.dtype", getattr(torch, name))
     match device.type:
         case "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+            return torch.bfloat16 if native or wide else torch.float16
         case "cpu" if _cpu_has_bfloat16():
             return torch.bfloat16
         case _:

@@ -24,9 +24,9 @@ from underpaint.levels import PICTURE, PURE_NOISE, Schedule
 from underpaint.models import catalog
 from underpaint.models.memory import Offload
 from underpaint.noise import Variation
-from underpaint.planning import Resolved, needs_spectrum, resolve, sizes
+from underpaint.planning import Resolved, hears_negative, needs_spectrum, resolve, sizes
 from underpaint.recipe import Build, ModelFacts, Recipe, SourceFacts
-from underpaint.relay import Relay, relayed
+from underpaint.relay import Relay, as_it_is, relayed
 from underpaint.request import Distilled, Request, Told
 from underpaint.results import Event, Finished, Planned, Result, Step
 from underpaint.samplers import choose
@@ -111,7 +111,8 @@ class Engine:
             model = catalog.find(model, prediction=prediction, distilled=distilled, parts=parts)
         self.checkpoint = model
         self.device = find_device(device)
-        self.dtype = find_dtype(precision, self.device)
+        wide = model.family.core == "transformer"
+        self.dtype = find_dtype(precision, self.device, wide=wide)
         if offload not in get_args(Offload):
             raise RequestError(
                 f"offload must be one of {', '.join(get_args(Offload))}, got {offload!r}"
@@ -205,11 +206,9 @@ class Engine:
         return pixels.unframe(self.model.codec.decode(seen), frame, picture)
 
     def _denoised(self, rows: Sequence[Row]) -> list[Tensor]:
-        denoiser = relayed(self.model.denoiser)
-        if not self.checkpoint.embeds_guidance:
-            denoiser = guided(denoiser)
+        guide = as_it_is if self.checkpoint.embeds_guidance else guided
         with denormals_flushed():
-            return denoiser(rows)
+            return relayed(self.model.denoiser, guide)(rows)
 
     # --- one picture's way in ---------------------------------------------------------------------
 
@@ -223,7 +222,9 @@ class Engine:
         else:
             frame, latents = self._framed(picture, request)
             prompt, said = self._worded(resolved, schedule)
-            negative, also_said = self._worded(resolved, schedule, negative=True)
+            negative, also_said = None, ()
+            if hears_negative(request, self.checkpoint):
+                negative, also_said = self._worded(resolved, schedule, negative=True)
             plan = replace(plan, notices=(*plan.notices, *said, *also_said))
         sampler = choose(
             request.sampler or self.checkpoint.defaults.sampler,
@@ -309,6 +310,9 @@ class Engine:
         """The second model; one is kept loaded."""
         if checkpoint.place not in self._second:
             self._prompts.clear()  # they are kept by a model's identity, which another may take over
+            self._second = {}
+            if not self.model.takes_turns:  # else what is free would not tell that both must fit
+                _ = self.model.denoiser
             self._second = {checkpoint.place: self._loaded(checkpoint)}
         return self._second[checkpoint.place]
 

@@ -76,3 +76,12 @@ class Notice:
 
     code: str
     message: str
+
+
+# What torch's allocators say, on the CPU and on GPUs.
+_SHORT_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+def is_short_memory(error: BaseException) -> bool:
+    """Whether that is what an error says, whichever library raised it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _SHORT_MEMORY)

@@ -141,6 +141,11 @@ def refiner_of(asked: Request, checkpoint: Checkpoint) -> Checkpoint | None:
             f"the refiner {second.name!r} has other latents than {checkpoint.name!r}, so it cannot go "
             "on with its picture; give a model of the same family"
         )
+    if checkpoint.is_flow != second.is_flow:
+        raise RequestError(
+            f"of {checkpoint.name!r} and the refiner {second.name!r} one is a flow and one is none, so they "
+            "take pictures at other scales; give a refiner of the same kind"
+        )
     if checkpoint.embeds_guidance or second.embeds_guidance:
         raise RequestError(
             "a refiner cannot be combined with a model that takes the guidance scale as an input; "
@@ -228,18 +233,32 @@ def _listed(parts: Mapping[str, str]) -> str:
 
 
 def _working_size(asked: Request, checkpoint: Checkpoint, size: Size) -> Size:
+    longest = checkpoint.longest_px
     match asked.work_size:
         case "native":
-            return size
+            work = size
         case "auto":
-            return working_size(size, comfortable_area=checkpoint.defaults.comfortable_area)
+            work = working_size(size, comfortable_area=checkpoint.defaults.comfortable_area)
+            if longest is not None and max(work) > longest:
+                return fit_box(work, Size(longest, longest), "contain").size
         case within:
-            return fit_box(size, within, "contain").size
+            work = fit_box(size, within, "contain").size
+    if longest is not None and max(work) > longest and asked.strength > 0:
+        raise RequestError(
+            f"the model knows places up to {longest} px a side, and the picture would be rendered at {work}; "
+            "give a smaller work_size, or leave it at auto"
+        )
+    return work
+
+
+def hears_negative(request: Request, checkpoint: Checkpoint) -> bool:
+    """Whether runs of that resolved request have a second half that reads its negative prompt."""
+    return not checkpoint.embeds_guidance and request.guidance_scale != 1
 
 
 def _unheard(request: Request, checkpoint: Checkpoint) -> Iterator[Notice]:
     """What to say of options that nothing hears where the network runs once a step."""
-    if request.strength == 0 or not (checkpoint.embeds_guidance or request.guidance_scale == 1):
+    if request.strength == 0 or hears_negative(request, checkpoint):
         return
     why = (
         "this model takes the guidance scale as an input and runs once a step"

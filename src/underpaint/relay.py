@@ -34,6 +34,7 @@ class Relay:
 @dataclass(frozen=True, slots=True)
 class _Relayed:
     inner: Denoiser
+    guide: Callable[[Denoiser], Denoiser]
 
     @property
     def prediction(self) -> Prediction:
@@ -50,20 +51,40 @@ class _Relayed:
             theirs.append(own)
         estimates: dict[int, Tensor] = {}
         for denoiser, places, theirs in asked.values():
-            estimates.update(zip(places, denoiser(theirs), strict=True))
+            estimates.update(zip(places, self.guide(denoiser)(theirs), strict=True))
         return [estimates[place] for place in range(len(rows))]
 
     def _turn(self, row: Row) -> tuple[Denoiser, Row]:
         """Whose turn it is, and the row in that network's words."""
-        match cast("object", row.prompt):
-            case Relay() as relay if row.level.angle <= relay.below.angle:
-                return relay.denoiser(), replace(row, prompt=relay.second)
-            case Relay() as relay:
-                return self.inner, replace(row, prompt=relay.first)
-            case _:
-                return self.inner, row
+        relay = cast("object", row.prompt)
+        if not isinstance(relay, Relay):
+            return self.inner, row
+        over = row.level.angle <= relay.below.angle
+
+        def own(prompt: object) -> Prompt | None:
+            pair = prompt if isinstance(prompt, Relay) else None
+            return (
+                cast("Prompt | None", prompt)
+                if pair is None
+                else (pair.second if over else pair.first)
+            )
+
+        read = replace(
+            row, prompt=relay.second if over else relay.first, negative=own(row.negative)
+        )
+        return (relay.denoiser() if over else self.inner), read
 
 
-def relayed(denoiser: Denoiser) -> Denoiser:
-    """The denoiser that hands rows with a ``Relay`` for a prompt on to their second network."""
-    return _Relayed(denoiser)
+def as_it_is(denoiser: Denoiser) -> Denoiser:
+    """The denoiser, unguided."""
+    return denoiser
+
+
+def relayed(denoiser: Denoiser, guide: Callable[[Denoiser], Denoiser] = as_it_is) -> Denoiser:
+    """The denoiser that hands rows with a ``Relay`` for a prompt on to their second network.
+
+    Args:
+        denoiser: The first network.
+        guide: What makes each network obey a row's guidance: by what that network predicts.
+    """
+    return _Relayed(denoiser, guide)

@@ -13,7 +13,7 @@ import typer
 
 from underpaint.cli import BAD_INPUT, CANCELLED, DONE, OUR_FAULT, interrupted
 from underpaint.cli.reporting import show_error, wants_json
-from underpaint.errors import Cancelled, InputError, UnderpaintError
+from underpaint.errors import Cancelled, InputError, UnderpaintError, is_short_memory
 
 COMMANDS = {
     "render": "Re-render a picture after a prompt.",
@@ -27,10 +27,6 @@ COMMANDS = {
     "models": "List the models that are shipped, or inspect one on disk.",
     "version": "Show the versions that decide what a picture looks like.",
 }
-
-
-# What torch's allocators say, on the CPU and on GPUs.
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -91,7 +87,7 @@ def _unasked() -> None:
 def _unforeseen(error: Exception, *, as_json: bool) -> int:
     if os.environ.get("UNDERPAINT_DEBUG"):
         traceback.print_exc()
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY):
+    if is_short_memory(error):
         sentence = "there is not enough memory for this picture; choose a smaller --work-size"
         show_error("out-of-memory", sentence, as_json=as_json)
         return OUR_FAULT

@@ -14,7 +14,7 @@ from typing import Any
 
 from underpaint.errors import ModelError, Notice
 from underpaint.geometry import Size
-from underpaint.levels import Schedule, read_schedule
+from underpaint.levels import FlowSchedule, Schedule, read_schedule
 from underpaint.models.distilled import assumed, named
 from underpaint.models.families import Family, classes_of, family_of
 from underpaint.models.fingerprint import fingerprint
@@ -48,6 +48,7 @@ class Checkpoint:
         multiple_px: What both sides of a picture must be a multiple of: autoencoder times network.
         embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
         distilled: How it was taught to arrive in few steps, or ``none``.
+        longest_px: The longest side whose places its network knows; None where it reckons them.
         notices: What was assumed about it.
         file: The single file that holds its weights, where it is one.
         hub: Where it came from, where that is a hub; its weights may still have to be fetched.
@@ -65,6 +66,7 @@ class Checkpoint:
     multiple_px: int
     embeds_guidance: bool = False
     distilled: Distilled = "none"
+    longest_px: int | None = None
     notices: tuple[Notice, ...] = ()
     file: SingleFile | None = None
     hub: HubPlace | None = None
@@ -75,6 +77,11 @@ class Checkpoint:
         """Its noise levels at the size that suits it; some flows shift them for others."""
         side = math.isqrt(self.defaults.comfortable_area)
         return self.schedule_at(Size(side, side))
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether its pictures and noise are mixed to keep their sum and not their variance."""
+        return isinstance(self.schedule, FlowSchedule)
 
     def schedule_at(self, work: Size) -> Schedule:
         """Its noise levels for a picture rendered at that size."""
@@ -275,6 +282,7 @@ def _read(
         multiple_px=cell_px * _cells(core),
         embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
         distilled=way,
+        longest_px=_longest_cells(core) * cell_px or None,
         notices=notices,
         parts=parts,
     )
@@ -328,6 +336,15 @@ def _cells(core: Mapping[str, Any]) -> int:
     if "all_patch_size" in core:
         return int(core["all_patch_size"][0])
     return int(core["patch_size"])
+
+
+def _longest_cells(core: Mapping[str, Any]) -> int:
+    """The cells a side whose places the network has in a table; 0 where it reckons them."""
+    if core.get("_class_name") == "SD3Transformer2DModel":
+        return int(core["pos_embed_max_size"]) * _cells(core)
+    if core.get("_class_name") == "ZImageTransformer2DModel":
+        return min(int(one) for one in core["axes_lens"][1:]) * _cells(core)
+    return 0
 
 
 def _check_folder(folder: Path) -> None:

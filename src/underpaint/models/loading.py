@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
-from underpaint.errors import ModelError
+from underpaint.errors import ModelError, is_short_memory
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.flux_layout import as_diffusers
 from underpaint.models.headers import check_weights, read_header, variant_of
@@ -127,18 +127,24 @@ def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
 
 @contextmanager
 def refusals(checkpoint: Checkpoint) -> Generator[None]:
-    """Turns what the libraries raise about a checkpoint into one sentence."""
+    """Turns what the libraries raise about a checkpoint into one sentence; short memory stays what it is."""
     try:
         yield
     except ModelError:
         raise
-    except (
-        OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError
-    ) as problem:  # fmt: skip
-        first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-        raise ModelError(
-            f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"
-        ) from problem
+    except RuntimeError as problem:
+        if is_short_memory(problem):
+            raise
+        raise _unopened(checkpoint, problem) from problem
+    except (OSError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as problem:
+        raise _unopened(checkpoint, problem) from problem
+
+
+def _unopened(checkpoint: Checkpoint, problem: Exception) -> ModelError:
+    first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    return ModelError(
+        f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"
+    )
 
 
 @contextmanager
@@ -160,8 +166,11 @@ def without_chatter() -> Generator[None]:
 
 
 def free_on_gpu(device: torch.device) -> int | None:
-    """Bytes of a GPU's memory that are free; None where the device is none or does not tell."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+    """Bytes of a GPU's memory that are free, what torch holds unused among them; None where nothing tells."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def fed(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

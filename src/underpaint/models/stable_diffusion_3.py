@@ -61,7 +61,7 @@ def feed(x: Tensor, times: Tensor, rows: Sequence[Row]) -> Mapping[str, Tensor]:
     """The transformer's arguments."""
     return {
         "hidden_states": x,
-        "timestep": times.double(),
+        "timestep": times.cpu().double(),  # MPS has no float64
         "encoder_hidden_states": hidden_of(rows),
         "pooled_projections": pooled_of(rows),
     }

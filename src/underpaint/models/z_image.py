@@ -37,7 +37,7 @@ class Feed:
         """Pictures as videos of one frame, how far they are from noise, and words; a list of each."""
         return {
             "x": list(x[:, :, None]),
-            "t": 1 - times.double() / 1000,
+            "t": 1 - times.cpu().double() / 1000,  # MPS has no float64
             "cap_feats": list(hidden_of(rows)),
             "patch_size": self.patch,
         }
