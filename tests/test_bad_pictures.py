@@ -1,13 +1,16 @@
 """What is refused, what is read with a notice, and what is simply read."""
 
 import builtins
+import errno
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
 import tracemalloc
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -610,3 +613,126 @@ def test_damage_anywhere_ends_in_a_picture_or_a_refusal(kind: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of a TIFF's tags
             _outcome(bytes(cut))
+
+
+# --- colours and transparency that decoders leave to the reader ------------------------------------
+
+
+def png(depth: int, colour: int, row: bytes, *more: bytes, width: int = 2) -> bytes:
+    """A PNG of one row, with chunks before its pixels."""
+    numbers = struct.pack(">IIBBBBB", width, 1, depth, colour, 0, 0, 0)
+    pixel_rows = made.chunk(b"IDAT", zlib.compress(b"\0" + row))
+    return b"".join(
+        (made.SIGNATURE, made.chunk(b"IHDR", numbers), *more, pixel_rows, made.chunk(b"IEND"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "row", "clear"),
+    [
+        (2, 0, bytes([0b01100000]), (1,)),
+        (4, 0, bytes([0x5A]), (5,)),
+        (8, 0, bytes([5, 10]), (5,)),
+        (16, 0, struct.pack(">2H", 1000, 1001), (1000,)),
+        (8, 2, bytes([1, 2, 3, 4, 5, 6]), (1, 2, 3)),
+        (16, 2, struct.pack(">6H", 65535, 0, 0x1234, 0x3400, 0x5600, 0x7800), (65535, 0, 0x1234)),
+        (16, 2, struct.pack(">6H", 0x1234, 0x3456, 0x5678, 0x3400, 0x5600, 0x7800),
+         (0x1234, 0x3456, 0x5678)),
+    ],
+)  # fmt: skip
+def test_the_colour_that_a_png_calls_transparent_is_so_at_every_depth(
+    depth: int, colour: int, row: bytes, clear: tuple[int, ...]
+) -> None:
+    told = made.chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
+    alpha = pixels.read(png(depth, colour, row, told)).alpha
+    assert alpha is not None
+    assert alpha.tolist() == [[0, 255]]
+
+
+def grey_profile() -> bytes:
+    """An ICC profile of linear greys (ICC.1:2022, 8.3.2)."""
+    white = struct.pack(">3i", 63190, 65536, 54061)
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(79),
+        b"wtpt": b"XYZ " + bytes(4) + white,
+        b"kTRC": b"curv" + bytes(4) + struct.pack(">IH", 1, 256) + bytes(2),
+        b"cprt": b"text" + bytes(4) + b"none",
+    }
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, value in tags.items():
+        table += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(value))
+        body += value
+    head = struct.pack(">I", 132 + 12 * len(tags) + len(body)) + bytes(4)
+    head += (
+        struct.pack(">I", 0x02100000) + b"mntrGRAYXYZ " + bytes(12) + b"acsp" + bytes(28) + white
+    )
+    return head.ljust(128, b"\0") + table + body
+
+
+def test_a_profile_of_greys_is_used_where_a_decoder_widened_them() -> None:
+    told = made.chunk(b"iCCP", b"g\0\0" + zlib.compress(grey_profile()))
+    plain = pixels.read(png(8, 0, bytes([128, 0]), told))
+    deep = struct.pack(">4H", 128 * 257, 65535, 0, 65535)
+    widened = pixels.read(png(16, 4, deep, told))
+    assert plain.rgb[0, 0, 0] == 188
+    assert np.array_equal(plain.rgb, widened.rgb)
+    assert "bad-profile" not in [notice.code for notice in widened.notices]
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "other"),
+    [
+        (b"cICP", bytes([12, 13, 0, 1]), True),  # Display P3
+        (b"cICP", bytes([9, 16, 0, 1]), True),  # BT.2020, PQ
+        (b"cICP", bytes([1, 13, 0, 1]), False),
+        (b"gAMA", struct.pack(">I", 100_000), True),
+        (b"gAMA", struct.pack(">I", 45_455), False),
+    ],
+)
+def test_colours_that_are_named_otherwise_than_by_a_profile_are_said(
+    name: bytes, body: bytes, *, other: bool
+) -> None:
+    found = pixels.read(png(8, 2, bytes(6), made.chunk(name, body)))
+    assert ("other-colours" in [notice.code for notice in found.notices]) is other
+
+
+@pytest.mark.parametrize(("codes", "other"), [((1, 13), False), ((12, 13), True), ((9, 16), True)])
+def test_so_are_those_of_an_avif(codes: tuple[int, int], *, other: bool) -> None:
+    at = AVIF.index(b"colrnclx") + 8
+    told = AVIF[:at] + struct.pack(">HH", *codes) + AVIF[at + 4 :]
+    found = pixels.read(told)
+    assert ("other-colours" in [notice.code for notice in found.notices]) is other
+
+
+def test_entries_of_an_exif_block_that_overlap_take_no_memory() -> None:
+    count, size = 2000, 400_000
+    entries = (struct.pack(">HHII", 1000 + i, 7, size - 16, 8) for i in range(count))
+    block = b"MM\0*" + struct.pack(">IH", 8, count) + b"".join(entries)
+    picture = png(8, 0, bytes(2), made.chunk(b"eXIf", block.ljust(size, b"\0")))
+    tracemalloc.start()
+    pixels.read(picture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_a_disk_that_fails_while_a_picture_is_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    made.drawing().save(path)
+
+    def failing(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("underpaint.pixels.reading.sniff", failing)
+    for look in (pixels.read, pixels.read_metadata):
+        with pytest.raises(PictureError, match="Input/output error"):
+            look(path)
+
+
+def test_a_leftover_in_a_pillow_picture_is_one_sentence() -> None:
+    image = Image.new("RGB", (3, 2))
+    image.info["transparency"] = b"\0"
+    with pytest.raises(PictureError, match="convert it to RGB"):
+        pixels.read(image)

@@ -350,6 +350,14 @@ def test_an_infotext_too_long_for_a_jpeg_is_left_out_and_that_is_said() -> None:
     assert pixels.read_metadata(pixels.encode(made.drawing(), ".webp", infotext=text))[1] == text
 
 
+@pytest.mark.parametrize("letters", range(32_680, 32_694))
+def test_what_is_said_of_a_long_infotext_is_what_was_done(letters: int) -> None:
+    image, text = Image.new("RGB", (8, 8)), "a" * letters
+    said = {notice.code for notice in pixels.encoding_notices(image, ".jpg", infotext=text)}
+    _, kept = pixels.read_metadata(pixels.encode(image, ".jpg", infotext=text))
+    assert (kept is None) is ("infotext-left-out" in said)
+
+
 def test_nothing_of_the_sources_file_leaks_into_the_result() -> None:
     place = Image.Exif()
     place.get_ifd(0x8825)[1] = "N"
@@ -546,6 +554,18 @@ def test_overwriting_a_link_replaces_what_it_names(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert (tmp_path / "deep" / "real.png").read_bytes() == b"new"
     assert len(list(tmp_path.rglob("*"))) == 3
+
+
+def test_a_link_to_nothing_is_known_before_the_work_is_done(tmp_path: Path) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to("nowhere.png")
+    with pytest.raises(OutputError, match="exists already"):
+        pixels.check_destination(link)
+    pixels.check_destination(link, overwrite=True)
+    link.unlink()
+    link.symlink_to(tmp_path / "no" / "where.png")
+    with pytest.raises(OutputError):
+        pixels.check_destination(link, overwrite=True)
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:

@@ -195,3 +195,28 @@ def test_a_source_name_in_a_recipe_leads_nowhere_else(
     inner = folder / "inner" / "made.png"
     inner.write_bytes(encode(Image.open(made), ".png", xmp=foreign))
     assert run("replay", inner, "-m", tiny, "--json").json["error"]["code"] == "bad-picture"
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_one_run_noticed_and_another_does_not_changes_no_byte(run: Run, tiny: Path) -> None:
+    deep = np.linspace(0, 65535, 64 * 48).astype(np.uint16).reshape(48, 64)
+    Image.fromarray(deep).save("deep.png")
+    frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "blue")]
+    frames[0].save("two.gif", save_all=True, append_images=frames[1:])
+    engine = Engine(tiny)
+    for name in ("deep.png", "two.gif"):
+        with Image.open(name) as image:
+            asked = Request(source=image, prompt="oil", steps=1, seed=2)
+            engine.render(asked).save("out.png", overwrite=True)
+        done = run("replay", "out.png", "--source", name, "-m", tiny)
+        assert (done.code, "every byte is the same" in done.out) == (0, True), (name, done)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_replay_into_a_jpeg_says_what_it_leaves_out(run: Run, tiny: Path) -> None:
+    source = Image.new("RGBA", (64, 48), (200, 100, 50, 128))
+    source.save("clear.png")
+    words = ("render", "clear.png", "oil", "-m", tiny, "-n", "1", "-o", "out.png", "-q")
+    assert run(*words).code == 0
+    done = run("replay", "out.png", "-m", tiny, "-o", "again.jpg", "--json")
+    assert codes(done) == ["flattened"]

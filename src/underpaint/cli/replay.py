@@ -74,11 +74,7 @@ def command(
         sentence = f"the model {checkpoint.name!r} has other weights or settings now"
         notices.append(Notice("other-model", sentence))
     result, build = _render_again(recipe, picture, checkpoint, refiner=refiner, quiet=quiet)
-    # Names are no part of what is painted: the source or the model may have been renamed since.
-    if same_source:
-        result = replace(result, recipe=replace(result.recipe, source=recipe.source))
-    if same_model:
-        result = replace(result, recipe=_with_model_of(recipe, result.recipe))
+    result = _as_it_was(recipe, result, same_source=same_source, same_model=same_model)
     others = _differences(recipe.build, build)
     if others:
         notices.append(Notice("other-build", f"this build is another one: {others}"))
@@ -86,6 +82,8 @@ def command(
     same = result.encode(own_suffix) == original
     if output is not None:
         pixels.write_atomically(output, data, overwrite=overwrite)
+        infotext = result.recipe.to_infotext()
+        notices += pixels.encoding_notices(result.image, suffix, infotext=infotext)
     verdict = {
         "file": file,
         "source": str(found),
@@ -107,6 +105,18 @@ def _is_source(recipe: Recipe, picture: pixels.Picture) -> bool:
     if picture.sha256 == recipe.source.sha256:
         return True
     return pixels.read(np.asarray(picture.to_pil())).sha256 == recipe.source.sha256
+
+
+def _as_it_was(recipe: Recipe, result: Result, *, same_source: bool, same_model: bool) -> Result:
+    """The result with what is no part of what is painted as it was: names, and what one run noticed."""
+    made = result.recipe
+    if same_source:  # it may have been renamed since
+        made = replace(made, source=recipe.source)
+    if same_model:
+        made = _with_model_of(recipe, made)
+    if recipe.makes_the_same_as(made):
+        made = replace(made, plan=replace(made.plan, notices=recipe.plan.notices))
+    return replace(result, recipe=made)
 
 
 def _with_model_of(recipe: Recipe, made: Recipe) -> Recipe:

@@ -59,7 +59,7 @@ class Autoencoder:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """That it had to compute in float32 or in tiles, where it had to."""
+        """That it computes in float32, or decoded the last picture in tiles, where it had to."""
         return tuple(self._said)
 
     @torch.inference_mode()
@@ -75,6 +75,7 @@ class Autoencoder:
     def decode(self, latents: Tensor) -> Tensor:
         """The picture [3, H, W] float32 on the CPU in -1…1."""
         z = latents / self.scale + self.shift
+        self._said = [notice for notice in self._said if notice.code != "vae-tiles"]
         if kl := self._banded(*(side * self.cell_px for side in z.shape[-2:])):
             made = self._finite(z, lambda x: self._one(bands.decoded(kl, self._fed(x))))
         else:
@@ -126,8 +127,8 @@ class Autoencoder:
             return self.network
         self._say(
             "vae-tiles",
-            f"{width_px}x{height_px} takes {needed / 1e9:.1f} GB in the autoencoder and {free / 1e9:.1f} GB "
-            "are free, so it works in tiles and tones may differ a little between them",
+            f"{width_px}x{height_px} takes {needed / 1e9:.1f} GB in the autoencoder, more than is free, so it "
+            "works in tiles and tones may differ a little between them",
         )
         return None
 

@@ -12,12 +12,14 @@ from underpaint.pixels.contents import (
     Contents,
     UnreadableError,
     check_size,
+    is_srgb,
 )
 
 _MOST_BOXES = 10_000
 _LONGEST_META_BYTES = 32 << 20  # room for several colour profiles
 _EXTENT = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{8})", re.DOTALL)
 _EXIF_ITEM = re.compile(rb"infe(?:\x02.{5}|\x03.{7}).{2}(Exif)", re.DOTALL)
+_NCLX = re.compile(rb"colrnclx(.{4})", re.DOTALL)  # primaries and transfer (H.273)
 _AV1 = re.compile(rb"av1C.{2}(.)", re.DOTALL)
 _HEVC = re.compile(rb"hvcC.{17}(.)", re.DOTALL)
 
@@ -38,7 +40,9 @@ def read_boxes(stream: BinaryIO, length: int, limit_px: int) -> Contents:
             hidden = hidden or _exif_hidden(meta, start, length)
     for extent in _EXTENT.findall(meta):
         check_size(Size(*struct.unpack(">II", extent)), limit_px)
-    return Contents(depth=_depth(meta), parts_without_exif=hidden)
+    said = [struct.unpack(">HH", codes) for codes in _NCLX.findall(meta)]
+    other = any(not is_srgb(*codes) for codes in said)
+    return Contents(depth=_depth(meta), parts_without_exif=hidden, other_colours=other)
 
 
 def _boxes(stream: BinaryIO, length: int) -> Iterator[tuple[bytes, int, int]]:

@@ -68,14 +68,17 @@ def _split(
 ) -> tuple[Image.Image, Image.Image | None]:
     """The colours as ``L``, ``RGB``, ``CMYK`` or ``LAB``, and the alpha."""
     if image.mode in _DEEP_GREY:
-        return _eight_bits(image, full_scale=full_scale, inverted=inverted), None
+        clear = image.info.get("transparency")
+        seen = np.asarray(image) != clear if isinstance(clear, int) else None
+        alpha = None if seen is None else Image.fromarray(seen.astype(np.uint8) * 255)
+        return _eight_bits(image, full_scale=full_scale, inverted=inverted), alpha
     if image.mode in {"I", "F"}:
         raise UnreadableError(
             "its pixels are 32-bit numbers without a known white; export it with 8 or 16 bits"
         )
     try:
         return _split_by_mode(image)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise UnreadableError(
             f"its pixels are of the mode {image.mode}, which is not read; convert it to RGB"
         ) from error
@@ -109,6 +112,8 @@ def _by_profile(base: Image.Image, icc: bytes) -> Image.Image | None:
         space = cast("Any", profile).profile.xcolor_space
         if base.mode == "L" and space == "RGB ":
             base = base.convert("RGB")
+        if base.mode == "RGB" and space == "GRAY" and _is_grey(base):  # some decoders widen grey
+            base = base.getchannel("R")
         if _PROFILE_SPACES[base.mode] != space:
             return None
         if base.mode != "CMYK" and _changes_nothing(profile, base.mode):
@@ -116,6 +121,11 @@ def _by_profile(base: Image.Image, icc: bytes) -> Image.Image | None:
         return _converted(base, profile)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None
+
+
+def _is_grey(image: Image.Image) -> bool:
+    red, green, blue = image.split()
+    return red.tobytes() == green.tobytes() == blue.tobytes()
 
 
 def _changes_nothing(profile: ImageCms.ImageCmsProfile, mode: str) -> bool:

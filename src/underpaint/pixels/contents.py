@@ -42,6 +42,7 @@ class Contents:
         whole: False where a JPEG ends without its end marker.
         every_scan: Whether every coefficient has been announced in full (JPEG).
         progressive: Whether later scans refine earlier ones (JPEG).
+        other_colours: Whether it names other colours than sRGB's beside any profile (PNG, AVIF).
     """
 
     depth: int = 8
@@ -55,6 +56,15 @@ class Contents:
     whole: bool = True
     every_scan: bool = True
     progressive: bool = False
+    other_colours: bool = False
+
+
+def is_srgb(primaries: int = 2, transfer: int = 2, *_: int) -> bool:
+    """Whether code points of ITU-T H.273 name sRGB, what is taken for it, or nothing (2).
+
+    Transfers 1, 6, 14 and 15 are BT.709's, which still pictures are not decoded by.
+    """
+    return primaries in {1, 2} and transfer in {1, 2, 6, 13, 14, 15}
 
 
 def check_size(size: Size, limit_px: int) -> None:

@@ -43,6 +43,11 @@ _TALLEST_UNIT_PX = 32  # a JPEG is coded in rows of blocks of at most this heigh
 _FIRST_FRAME = Notice(
     "first-frame", "the file holds more than one picture; the first one was taken"
 )
+_OTHER_COLOURS = Notice(
+    "other-colours",
+    "the picture says that its colours are not sRGB's (wide gamut, HDR or another gamma), in a way that is "
+    "not read; they were taken for sRGB, so convert it to sRGB first if they look wrong",
+)
 _TRUNCATED = Notice(
     "truncated", "the JPEG ends before its end marker; what is missing was filled by the decoder"
 )
@@ -114,13 +119,27 @@ def _plain(kind: Kind, stream: BinaryIO, contents: Contents, limit_px: int) -> D
     if kind == "GIF":
         image = _opened(_DECODERS[kind], _pixels_alone(stream, contents, tail), limit_px)
     image.load()
+    if kind == "PNG":
+        _at_8_bits_too(image, stream)
     if more:
         notices.append(_FIRST_FRAME)
     if contents.depth > 8:
         notices.append(at_8_bits(contents.depth))
+    if contents.other_colours and contents.icc is None and "icc_profile" not in image.info:
+        notices.append(_OTHER_COLOURS)
     icc = contents.icc if contents.icc is not None else image.info.get("icc_profile")
     exif = contents.exif or image.info.get("exif")
     return Decoded(image, icc, exif, tuple(notices))
+
+
+def _at_8_bits_too(image: ImageFile.ImageFile, stream: BinaryIO) -> None:
+    """Brings the colour that is transparent to the depth of the decoded pixels (PNG, 11.3.1.1)."""
+    stream.seek(24)  # the depth in the first chunk
+    depth, clear = stream.read(1)[0], image.info.get("transparency")
+    if isinstance(clear, int) and image.mode == "L" and depth in {2, 4}:
+        image.info["transparency"] = clear * 255 // (2**depth - 1)
+    elif isinstance(clear, tuple) and depth == 16:
+        image.info["transparency"] = tuple(one >> 8 for one in cast("tuple[int, ...]", clear))
 
 
 def _avif(stream: BinaryIO, contents: Contents, limit_px: int) -> Decoded:

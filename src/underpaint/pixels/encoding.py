@@ -83,7 +83,7 @@ def encoding_notices(
         notices.append(
             Notice("flattened", "a JPEG has no transparency; the picture was laid on white")
         )
-    if infotext and len(with_user_comment(infotext)) > _JPEG_INFOTEXT_BYTES:
+    if infotext and len(EXIF_PREFIX + with_user_comment(infotext)) > _JPEG_INFOTEXT_BYTES:
         notices.append(
             Notice(
                 "infotext-left-out",

@@ -36,7 +36,7 @@ def number(exif: bytes, tag: int) -> int | None:
     """
     exif = exif.removeprefix(PREFIX)
     order, start = _opened(exif)
-    entry = _folder(exif, order, start).get(tag)
+    entry = _found(exif, order, start, tag)
     if entry is None:
         return None
     width = _WIDTHS[entry.kind]
@@ -51,7 +51,7 @@ def user_comment(exif: bytes) -> str | None:
     try:
         order, _ = _opened(exif)
         inner = number(exif, _EXIF_FOLDER)
-        entry = _folder(exif, order, inner).get(_USER_COMMENT) if inner else None
+        entry = _found(exif, order, inner, _USER_COMMENT) if inner else None
     except ValueError:
         return None
     if entry is None or len(entry.data) < 8:
@@ -81,22 +81,26 @@ def _opened(exif: bytes) -> tuple[str, int]:
     return order, struct.unpack(order + "I", exif[4:8])[0]
 
 
-def _folder(exif: bytes, order: str, start: int) -> dict[int, _Entry]:
-    """The entries of the folder that starts at ``start``."""
+def _found(exif: bytes, order: str, start: int, tag: int) -> _Entry | None:
+    """The first sound entry under ``tag`` of the folder that starts at ``start``.
+
+    Values may overlap, so those of all entries together could be far longer than the block.
+    """
     if start + 2 > len(exif):
         raise ValueError("an EXIF folder beyond the end")
     (count,) = struct.unpack_from(order + "H", exif, start)
     if start + 2 + 12 * count > len(exif):
         raise ValueError("an EXIF folder cut short")
-    entries: dict[int, _Entry] = {}
     for at in range(start + 2, start + 2 + 12 * count, 12):
-        tag, kind, values = struct.unpack_from(order + "HHI", exif, at)
-        length = values * _WIDTHS.get(kind, 0)
-        (elsewhere,) = struct.unpack_from(order + "I", exif, at + 8)
-        found = exif[at + 8 :][:length] if length <= 4 else exif[elsewhere : elsewhere + length]
-        if kind in _WIDTHS and len(found) == length:
-            entries.setdefault(tag, _Entry(kind, found))
-    return entries
+        own, kind, values = struct.unpack_from(order + "HHI", exif, at)
+        if own != tag or kind not in _WIDTHS:
+            continue
+        length = values * _WIDTHS[kind]
+        begin = at + 8 if length <= 4 else struct.unpack_from(order + "I", exif, at + 8)[0]
+        value = exif[begin : begin + length]
+        if len(value) == length:
+            return _Entry(kind, value)
+    return None
 
 
 def _utf_16(text: bytes) -> str:

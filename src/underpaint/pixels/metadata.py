@@ -8,7 +8,7 @@ from PIL import AvifImagePlugin
 from underpaint.errors import PictureError
 from underpaint.pixels import exif
 from underpaint.pixels.contents import UnreadableError
-from underpaint.pixels.reading import LIMIT_PX, examine, opened, shown
+from underpaint.pixels.reading import LIMIT_PX, examine, opened, shown, why_closed
 
 
 def read_metadata(source: str | os.PathLike[str] | bytes) -> tuple[bytes | None, str | None]:
@@ -28,6 +28,8 @@ def read_metadata(source: str | os.PathLike[str] | bytes) -> tuple[bytes | None,
                 xmp, block = _from_avif(stream.read())
     except UnreadableError as error:
         raise PictureError(f"cannot read {shown(source)}: {error}") from error
+    except OSError as error:
+        raise PictureError(f"cannot read {shown(source)}: {why_closed(error)}") from error
     if infotext is None and block:
         infotext = exif.user_comment(block)
     return xmp, infotext

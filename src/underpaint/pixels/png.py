@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from underpaint.geometry import Size
@@ -15,6 +15,7 @@ from underpaint.pixels.contents import (
     UnreadableError,
     check_size,
     check_text,
+    is_srgb,
 )
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -24,7 +25,8 @@ INFOTEXT_KEYWORD = "parameters"
 _PAINTING = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _TEXT = {b"tEXt", b"zTXt", b"iTXt"}
 _KEYWORDS = {XMP_KEYWORD.encode(), INFOTEXT_KEYWORD.encode()}
-_KEPT = _TEXT | {b"iCCP", b"eXIf", b"acTL", b"IHDR"}
+_KEPT = _TEXT | {b"iCCP", b"eXIf", b"acTL", b"IHDR", b"cICP", b"sRGB", b"gAMA"}
+_GAMMA_SRGB = 45_455  # 1 / 2.2, in 100,000ths
 _MOST_CHUNKS = 200_000  # 100 megapixels in IDATs of 8 KiB, the smallest usual, need fewer
 _BLOCK_BYTES = 1 << 20
 
@@ -54,6 +56,7 @@ def read_png(stream: BinaryIO, length: int, limit_px: int) -> Contents:
         more_frames=found.get(b"acTL", b"")[:4] > b"\0\0\0\1",
         icc=_profile(found[b"iCCP"]) if b"iCCP" in found else None,
         exif=found.get(b"eXIf"),
+        other_colours=_other_colours(found),
         xmp=texts.get(XMP_KEYWORD.encode()) or None,
         infotext=infotext.decode("utf-8", "replace") if infotext else None,
         parts=tuple(parts),
@@ -102,6 +105,14 @@ def _checked_body(stream: BinaryIO, kind: bytes, length: int) -> bytes:
     if stream.read(4) != checksum.to_bytes(4):
         raise UnreadableError(DAMAGED)
     return b"".join(kept)
+
+
+def _other_colours(found: Mapping[bytes, bytes]) -> bool:
+    """Whether code points or a gamma, in this order of weight, name colours that are not sRGB's (11.3.2)."""
+    if b"cICP" in found:
+        return not is_srgb(*found[b"cICP"][:2])
+    gamma = int.from_bytes(found.get(b"gAMA", b"")[:4])
+    return b"sRGB" not in found and gamma > 0 and abs(gamma - _GAMMA_SRGB) > _GAMMA_SRGB // 20
 
 
 def _size(header: bytes) -> Size:

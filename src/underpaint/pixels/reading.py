@@ -100,6 +100,8 @@ def read(source: Source | Picture, *, limit_px: int = LIMIT_PX) -> Picture:
             return _from_stream(stream, name, limit_px)
     except UnreadableError as error:
         raise PictureError(f"cannot read {shown(source)}: {error}") from error
+    except OSError as error:  # a disk or a share that fails while it is read
+        raise PictureError(f"cannot read {shown(source)}: {why_closed(error)}") from error
 
 
 @contextmanager
@@ -120,7 +122,7 @@ def opened(source: str | os.PathLike[str] | bytes) -> Generator[tuple[BinaryIO, 
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags), "rb")
     except OSError as error:
-        raise UnreadableError(_why_closed(error)) from error
+        raise UnreadableError(why_closed(error)) from error
     except ValueError as error:
         raise UnreadableError("that is no name a file can have; check the path") from error
     with file:
@@ -268,7 +270,8 @@ def _not_a_file(path: Path) -> str:
     return "it is a pipe or a device; name a file"
 
 
-def _why_closed(error: OSError) -> str:
+def why_closed(error: OSError) -> str:
+    """Why a file could not be opened or read."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file; check the path"
     if isinstance(error, PermissionError):

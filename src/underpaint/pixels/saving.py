@@ -73,6 +73,10 @@ def _refuse_what_is_there(place: Path, *, overwrite: bool) -> None:
     try:
         mode = place.stat().st_mode
     except FileNotFoundError:
+        if place.is_symlink():  # to what is not there
+            if not overwrite:
+                raise FileExistsError(errno.EEXIST, "exists") from None
+            place.resolve().parent.stat()
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "a folder")
