@@ -60,19 +60,12 @@ class _Relayed:
         if not isinstance(relay, Relay):
             return self.inner, row
         over = row.level.angle <= relay.below.angle
-
-        def own(prompt: object) -> Prompt | None:
-            pair = prompt if isinstance(prompt, Relay) else None
-            return (
-                cast("Prompt | None", prompt)
-                if pair is None
-                else (pair.second if over else pair.first)
-            )
-
-        read = replace(
-            row, prompt=relay.second if over else relay.first, negative=own(row.negative)
-        )
-        return (relay.denoiser() if over else self.inner), read
+        negative = cast("object", row.negative)  # a pair too, or nothing
+        if isinstance(negative, Relay):
+            row = replace(row, negative=negative.second if over else negative.first)
+        if over:
+            return relay.denoiser(), replace(row, prompt=relay.second)
+        return self.inner, replace(row, prompt=relay.first)
 
 
 def as_it_is(denoiser: Denoiser) -> Denoiser:

@@ -29,10 +29,10 @@ PRECISIONS: Mapping[str, int] = {  # bits an element
 }  # fmt: skip
 GGUF_ENDING = ".gguf"
 PICKLE_ENDINGS = frozenset({".ckpt", ".pt", ".pth", ".bin", ".pkl"})
-# What a weight file's name says: whose it is, which numbers or mean it holds (none: the plain ones), which shard.
+# A weight file or shard index; which numbers or mean it holds stands in the middle of its name, plain ones say none.
 _WEIGHTS = re.compile(
-    r"(?P<base>[^.]+?)(\.(?P<variant>.+?))?(-\d{5}-of-\d{5})?\.safetensors"
-    r"|(?P<indexed>[^.]+)\.safetensors\.index(\.(?P<of>[^.]+))?\.json"
+    r"[^.]+?(\.(?P<variant>.+?))?(-\d{5}-of-\d{5})?\.safetensors"
+    r"|[^.]+\.safetensors\.index(\.(?P<of>[^.]+))?\.json"
 )
 _USUAL_BASES = frozenset({"diffusion_pytorch_model", "model"})
 HALF_VARIANTS = ("fp16", "bf16")  # taken where there is no other

@@ -132,19 +132,15 @@ def refusals(checkpoint: Checkpoint) -> Generator[None]:
         yield
     except ModelError:
         raise
-    except RuntimeError as problem:
+    except (
+        OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError
+    ) as problem:  # fmt: skip
         if is_short_memory(problem):
             raise
-        raise _unopened(checkpoint, problem) from problem
-    except (OSError, ValueError, KeyError, TypeError, ImportError, SafetensorError) as problem:
-        raise _unopened(checkpoint, problem) from problem
-
-
-def _unopened(checkpoint: Checkpoint, problem: Exception) -> ModelError:
-    first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-    return ModelError(
-        f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"
-    )
+        first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        raise ModelError(
+            f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"
+        ) from problem
 
 
 @contextmanager

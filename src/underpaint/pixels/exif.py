@@ -97,9 +97,8 @@ def _found(exif: bytes, order: str, start: int, tag: int) -> _Entry | None:
             continue
         length = values * _WIDTHS[kind]
         begin = at + 8 if length <= 4 else struct.unpack_from(order + "I", exif, at + 8)[0]
-        value = exif[begin : begin + length]
-        if len(value) == length:
-            return _Entry(kind, value)
+        if begin + length <= len(exif):
+            return _Entry(kind, exif[begin : begin + length])
     return None
 
 
