@@ -7,8 +7,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 pytest.importorskip("cv2")
+pytest.importorskip("skimage")
+from skimage.color import deltaE_ciede2000, rgb2lab
+
 from tests.conftest import soft_picture
 from training.autoencoder import new_autoencoder
+from training.cielab import difference
 from training.linear import (
     LATENT_CHANNELS,
     LinearAutoencoder,
@@ -82,3 +86,24 @@ def test_the_network_starts_with_the_linear_autoencoder_s_function(
     made = network.decode(network.encode(crops[:4]).latents).sample
     wanted = model(crops[:4])
     assert float((made - wanted).square().mean()) < 1e-3 * float(wanted.var())
+
+
+def test_the_loss_sees_colours_as_ciede2000_does(crops: Tensor) -> None:
+    torch.manual_seed(0)
+    made = (crops + 0.05 * torch.randn_like(crops)).clamp(-1, 1)
+    ours = difference(made, crops)
+    one, other = (rgb2lab(p.permute(0, 2, 3, 1).numpy() / 2 + 0.5) for p in (made, crops))
+    theirs = torch.from_numpy(deltaE_ciede2000(other, one))
+    assert ours.mean().item() == pytest.approx(theirs.mean().item(), rel=0.1)
+    assert torch.corrcoef(torch.stack([ours.double().flatten(), theirs.flatten()]))[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("level", [-1.0, 0.0, 1.0])
+def test_equal_colours_have_no_difference_and_no_slope(level: float) -> None:
+    wanted = torch.full((1, 3, 4, 4), level)
+    made = wanted.clone().requires_grad_()
+    seen = difference(made, wanted)
+    seen.sum().backward()
+    assert seen.abs().max() == 0
+    assert made.grad is not None
+    assert made.grad.abs().max() == 0
