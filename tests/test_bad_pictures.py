@@ -317,6 +317,14 @@ def test_an_avif_whose_exif_makes_no_sense_is_read() -> None:
     _near(_read_with(sound), 4)
 
 
+def test_what_such_an_avif_says_of_itself_is_read_too() -> None:
+    block = Image.Exif()
+    block[0x010E] = "a description"
+    sound = made.saved(made.drawing(), "AVIF", exif=block, xmp=b"<x:xmpmeta/>", quality=90)
+    assert pixels.read_metadata(sound)[0] == b"<x:xmpmeta/>"
+    assert pixels.read_metadata(sound.replace(b"MM\0*", b"\xff\xff\0*")) == (b"<x:xmpmeta/>", None)
+
+
 @pytest.mark.parametrize("orientation", [0, 9])
 def test_a_tiff_held_in_an_impossible_way_is_read_as_it_lies(orientation: int) -> None:
     data = made.saved(made.drawing(), "TIFF", tiffinfo={274: orientation})

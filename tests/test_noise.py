@@ -94,6 +94,11 @@ def test_a_variation_keeps_the_noise_standard_normal(share: float):
     assert abs(float(draw.var()) - 1) < 0.03  # half way, a straight line would leave .5
 
 
+def test_a_variation_towards_its_own_seed_is_its_own_noise():
+    turned, own = draws_of(7, SHAPE, Variation(7, 0.3)), Noise(7, SHAPE)
+    assert all(torch.equal(turned(), own()) for _ in range(3))
+
+
 def test_every_draw_is_turned():
     found = draws_of(7, SHAPE, Variation(8, 0.5))
     one, other = Noise(7, SHAPE), Noise(8, SHAPE)

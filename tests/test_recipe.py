@@ -168,10 +168,29 @@ def test_a_recipe_with_a_field_of_another_kind_is_refused() -> None:
         ('"width":64', '"breadth":64'),
         ('"size":[128,96]', '"size":[128]'),
         ('"prompt":"oil"', '"prompt":"oil","source":"/etc/passwd"'),
+        ('"count":1', '"count":3'),
+        ('"start":{"alpha":0.4,"sigma":0.6}', '"start":{"alpha":0.0,"sigma":0.0}'),
+        ('"start":{"alpha":0.4,"sigma":0.6}', '"start":{"alpha":0.4,"sigma":1e200}'),
+        ('"fidelity":null', '"fidelity":{"structure":1e999,"edges":1,"delta_e":0,"palette":0}'),
     ]:
         assert old in text
         with pytest.raises(RecipeError):
             Recipe.from_json(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('"prompt":"oil"', '"prompt":"oil","mood":1'),
+        ('"sampler":"euler"', '"sampler":"euler_9"'),
+        ('"alpha":0.4', '"alpha":0.4,"x":1'),
+    ],
+)
+def test_what_a_later_build_writes_is_no_damage(change: tuple[str, str]) -> None:
+    text = recipe().to_json()
+    assert change[0] in text
+    with pytest.raises(RecipeError, match=r"(of another|by this) build"):
+        Recipe.from_json(text.replace(*change))
 
 
 # --- what other programs read ---------------------------------------------------------------------

@@ -40,10 +40,11 @@ def draws_of(
 
     Both are vectors of independent standard normals, so turning one into the other by an angle keeps
     every variance at 1, where a straight line between them would shrink it. Every draw is turned, not
-    the first alone: at share 1 the picture is the other seed's, whatever the sampler.
+    the first alone: at share 1 the picture is the other seed's, whatever the sampler. Towards its own
+    seed there is nothing to turn.
     """
     own = Noise(seed, shape)
-    if variation is None or variation.share == 0:
+    if variation is None or variation.share == 0 or variation.seed == seed:
         return own
     other = Noise(variation.seed, shape)
     if variation.share == 1:  # the cosine of 90° is 6e-17 in floats, and bytes should be equal

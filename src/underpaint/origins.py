@@ -5,8 +5,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from underpaint import pixels
-from underpaint.errors import PictureError, RecipeError, RequestError
+from underpaint.errors import Notice, PictureError, RecipeError, RequestError
 from underpaint.models import catalog
 from underpaint.models.hub import is_hub_name
 from underpaint.recipe import Recipe
@@ -48,27 +50,51 @@ def recipe_of(file: str | os.PathLike[str]) -> Recipe:
     return recipe
 
 
-def find_source(recipe: Recipe, folder: Path) -> Path:
-    """The source in ``folder``: the file of its name or of its hash, else the one of its name.
+def find_source(recipe: Recipe, result: Path) -> Path:
+    """The source beside ``result``: the file of its name or of its hash, else the one of its name.
 
-    What cannot be opened is passed over.
+    What cannot be opened is passed over, and so is the result itself, which may have its source's name.
 
     Raises:
         PictureError: there is none.
     """
-    named = folder / recipe.source.name if recipe.source.name else None
+    named = result.parent / recipe.source.name if recipe.source.name else None
     if named is not None and named.name != recipe.source.name:
         named = None  # a name that leads elsewhere: the recipe is someone else's writing
     candidates = [named] if named is not None and os.path.isfile(named) else []  # noqa: PTH113  Path's can raise
-    for one in (*candidates, *_neighbours(folder)):
+    others = (one for one in (*candidates, *_neighbours(result.parent)) if not _is(one, result))
+    for one in others:
         if _sha256(one) == recipe.source.sha256:
             return one
-    if candidates:
+    if candidates and not _is(candidates[0], result):
         return candidates[0]
     raise PictureError(
         f"the source {recipe.source.name or ''!r} is not beside the picture, under that name or "
         "another; name it with --source, or source= in Python"
     )
+
+
+def is_source(recipe: Recipe, picture: pixels.Picture) -> bool:
+    """Whether it was made from that file, or from those pixels where it was made in Python."""
+    if picture.sha256 == recipe.source.sha256:
+        return True
+    return pixels.read(np.asarray(picture.to_pil())).sha256 == recipe.source.sha256
+
+
+def source_notices(recipe: Recipe, picture: pixels.Picture, place: object) -> tuple[Notice, ...]:
+    """What to say where ``picture``, read from ``place``, is not what it was made from."""
+    if is_source(recipe, picture):
+        return ()
+    sentence = f"{str(place)!r} is not the file that the picture was made from"
+    return (Notice("other-source", sentence),)
+
+
+def model_notices(recipe: Recipe, checkpoint: catalog.Checkpoint) -> tuple[Notice, ...]:
+    """What to say where the model is another one, or its files have changed."""
+    if checkpoint.sha256 == recipe.model.sha256:
+        return ()
+    sentence = f"the model {checkpoint.name!r} has other weights or settings now"
+    return (Notice("other-model", sentence),)
 
 
 def find_model(
@@ -139,6 +165,13 @@ def _neighbours(folder: Path) -> Iterator[Path]:
     for one, _ in zip(pictures, range(MOST_NEIGHBOURS), strict=False):
         if os.path.isfile(one):  # noqa: PTH113  Path's can raise
             yield one
+
+
+def _is(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _sha256(path: Path) -> str | None:

@@ -63,6 +63,8 @@ def settle(asked: Request, checkpoint: Checkpoint) -> Request:
         update={
             "model": _model_of(asked, checkpoint),
             "parts": checkpoint.part_names or None,
+            "prediction": asked.prediction or checkpoint.told_prediction,
+            "distilled": asked.distilled or checkpoint.told_distilled,
             "guidance_scale": (
                 own.guidance_scale if asked.guidance_scale is None else asked.guidance_scale
             ),

@@ -5,12 +5,13 @@ bytes, and the bytes can be made again from the recipe alone.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, cast
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
-from underpaint.errors import RecipeError
+from underpaint.errors import RecipeError, RequestError
 from underpaint.fidelity import Comparison
 from underpaint.geometry import Size
 from underpaint.infotext import Infotext, write_infotext
@@ -21,6 +22,7 @@ from underpaint.xmp import read_packet, write_packet
 VERSION = 1  # of the layout of a recipe's JSON
 MOST_THREADS = 1024  # a recipe is read from files that anyone may have written
 VERSIONS_THAT_DECIDE = ("underpaint", "torch", "diffusers", "transformers", "numpy", "pillow")
+LARGEST_LEVEL = 1e9  # of noise, in a recipe that a run has written
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
 # What the web UI calls the same things.
@@ -113,6 +115,9 @@ class Recipe:
             open_ends.add(asked.variation_seed)
         if None in open_ends or not _holds(json.loads(self.to_json()), written):
             raise RecipeError("the file's underpaint recipe is of another build and cannot be read")
+        start = math.hypot(self.plan.start.alpha, self.plan.start.sigma)
+        if asked.count != 1 or not 0 < start < LARGEST_LEVEL:
+            raise ValueError("no run writes that")
 
     def makes_the_same_as(self, other: "Recipe") -> bool:
         """Whether ``other`` makes the same picture, bytes included, on the same build.
@@ -200,12 +205,11 @@ class Recipe:
             parts["request"] = {**content["request"], "source": source}
             recipe = _READER.validate_python(parts)
             recipe.check_complete(content)
+            json.dumps(content, allow_nan=False)  # 1e999 is read as infinity
+        except RecipeError:
+            raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-            if isinstance(problem, RecipeError):
-                raise
-            raise RecipeError(
-                "the file's underpaint recipe is damaged and cannot be read"
-            ) from None
+            raise RecipeError(_refused(problem)) from None
         return recipe
 
     @classmethod
@@ -220,6 +224,15 @@ class Recipe:
         except ValueError:
             return None
         return None if found is None else cls.from_json(found, source=source)
+
+
+def _refused(problem: Exception) -> str:
+    """What to say of a recipe that cannot be read: which wish this build does not know, if it is that."""
+    if isinstance(problem, ValidationError):
+        for one in problem.errors():
+            if isinstance(why := one.get("ctx", {}).get("error"), RequestError):
+                return f"the file's underpaint recipe cannot be read by this build: {why}"
+    return "the file's underpaint recipe is damaged and cannot be read"
 
 
 def _check_version(version: object) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 import underpaint
 from tests.conftest import soft_picture
 from tests.surfaces.conftest import Run, process
+from tests.tiny_checkpoint import make_tiny_checkpoint
 from underpaint import Engine, Planned, Recipe, Request
 from underpaint.finding.running import find as search
 from underpaint.pixels import read_metadata
@@ -240,6 +241,7 @@ def test_refine_says_what_it_cannot_do(run: Run, near_miss: Path, tiny: Path, sc
         ([scene], "carries no underpaint recipe"),
         ([near_miss], "which is not shipped"),
         ([near_miss, "-m", tiny, "--variation", "0.2", "-s", "0.3"], "choose one"),
+        ([near_miss, "-m", tiny, "--source", scene, "-s", "0.3"], "no use for a source"),
         ([near_miss, "-m", tiny, "--variation", "0"], "above 0"),
         ([near_miss, "-m", tiny, "--variation", "1.5"], "variation must lie in [0, 1]"),
         ([near_miss, "-m", tiny, "-s", "nan"], "strength must lie in [0, 1]"),
@@ -253,6 +255,19 @@ def test_refine_says_what_it_cannot_do(run: Run, near_miss: Path, tiny: Path, sc
         assert sentence in done.err, typed
     Path("source.png").unlink()
     assert "--source" in run("refine", near_miss, "-m", tiny).err
+
+
+def test_refine_says_that_source_and_model_are_others(
+    run: Run, near_miss: Path, tmp_path: Path
+) -> None:
+    other = make_tiny_checkpoint(tmp_path / "tiny", seed=1)
+    soft_picture(64, 48, seed=3).save("source.png")
+    done = run("refine", near_miss, "-m", other, "-o", "new.png", "--count", "1")
+    assert done.code == 0
+    assert done.err.count("[other-source]") == done.err.count("[other-model]") == 1
+    done = run("refine", near_miss, "-m", other, "-s", "0.3", "-o", "on.png", "--count", "1")
+    assert done.err.count("[other-model]") == 1
+    assert "[other-source]" not in done.err
 
 
 def test_a_variation_of_a_variation_is_noticed(run: Run, near_miss: Path, tiny: Path) -> None:

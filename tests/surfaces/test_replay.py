@@ -121,11 +121,65 @@ def test_what_cannot_be_opened_is_passed_over_when_the_source_is_looked_for(
     assert recipe is not None
     (folder / "a.png").symlink_to("/proc/self/mem")  # its first bytes are an input/output error
     shutil.copy(scene, folder / "found.png")
-    assert find_source(recipe, folder) == folder / "found.png"
+    assert find_source(recipe, made) == folder / "found.png"
     longest = replace(recipe, source=replace(recipe.source, name="x" * 300))
-    assert find_source(longest, folder) == folder / "found.png"
+    assert find_source(longest, made) == folder / "found.png"
     with pytest.raises(PictureError, match="--source"):
-        find_source(recipe, folder / "missing")
+        find_source(recipe, folder / "missing" / "made.png")
+
+
+def test_a_result_of_its_sources_name_is_not_taken_for_its_source(
+    run: Run, folder: Path, scene: Path, tiny: Path
+) -> None:
+    shutil.copy(scene, folder / "made.png")
+    (folder / "out").mkdir()
+    words = ("-m", tiny, "-n", "1", "-o", "out/made.png")
+    assert run("render", "made.png", "oil", *words).code == 0
+    for command in ("replay", "refine"):
+        done = run(command, "out/made.png", "-m", tiny)
+        assert (done.code, "--source" in done.err) == (2, True), command
+    done = run("replay", "out/made.png", "--source", "made.png", "-m", tiny)
+    assert done.out == "out/made.png: every byte is the same\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_an_engine_was_told_of_its_model_is_written_down(
+    run: Run, scene: Path, tiny: Path
+) -> None:
+    engine = Engine(tiny, prediction="v", distilled="lcm")
+    made = engine.render(Request(source=scene, prompt="oil", steps=1))
+    assert (made.recipe.request.prediction, made.recipe.request.distilled) == ("v", "lcm")
+    made.save("made.png")
+    done = run("replay", "made.png", "--source", scene, "-m", tiny)
+    assert done.out == "made.png: every byte is the same\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_bytes_that_a_shared_call_may_have_changed_are_no_failure(
+    run: Run, scene: Path, tiny: Path
+) -> None:
+    made = Engine(tiny, rows_per_call=4).render(Request(source=scene, prompt="oil", steps=1))
+    made.save("made.png")
+    assert run("replay", "made.png", "--source", scene, "-m", tiny, "--json").json["identical"]
+    altered = made.image.copy()
+    altered.putpixel((3, 3), (255, 0, 255))
+    replace(made, image=altered).save("altered.png")
+    done = run("replay", "altered.png", "--source", scene, "-m", tiny, "--json")
+    assert (done.code, done.json["identical"], codes(done)) == (0, False, ["shared-calls"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_refiner_is_said_and_the_refiner_is_shown(
+    run: Run, scene: Path, tiny: Path, tmp_path: Path
+) -> None:
+    second = make_tiny_checkpoint(tmp_path / "second", seed=1)
+    words = ("--refiner", second, "--refiner-start", "0.4", "-n", "3", "-o", "made.png", "-q")
+    assert run("render", scene, "oil", "-m", tiny, *words).code == 0
+    assert "second below t = 0.4" in run("inspect", "made.png").out
+    again = ("replay", "made.png", "--source", scene, "-m", tiny, "--json", "--refiner")
+    assert run(*again, second).json["identical"]
+    done = run(*again, tiny)
+    assert (done.code, codes(done)) == (1, ["other-model"])
 
 
 def test_a_model_of_the_users_own_must_be_named(run: Run, made: Path, scene: Path) -> None:

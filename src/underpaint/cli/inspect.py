@@ -11,6 +11,7 @@ from underpaint.errors import RecipeError
 from underpaint.fidelity import Comparison
 from underpaint.infotext import Infotext, parse_infotext
 from underpaint.recipe import Recipe
+from underpaint.request import Request
 from underpaint.xmp import Properties, read_packet
 
 
@@ -25,7 +26,10 @@ def command(
     recipe = None if said.recipe is None else Recipe.from_json(said.recipe)
     infotext = parse_infotext(text) if text else None
     if recipe is None and infotext is None:
-        raise RecipeError(f"{file!r} carries no recipe and no settings; it was not made here")
+        raise RecipeError(
+            f"{file!r} carries no recipe and no settings that are read here; it was made elsewhere, or its "
+            "metadata was left out"
+        )
     if json:
         show_json(
             {
@@ -68,6 +72,16 @@ def _strayed(found: Comparison | None) -> str | None:
     )
 
 
+def _told(asked: Request) -> dict[str, object]:
+    """What was said of the model and its text encoders, where anything was."""
+    return {
+        "parts": ", ".join(f"{role} {place}" for role, place in (asked.parts or {}).items()),
+        "prediction": asked.prediction,
+        "distilled": asked.distilled,
+        "clip skip": asked.clip_skip or None,
+    }
+
+
 def _recipe_lines(recipe: Recipe) -> dict[str, object]:
     asked, start, build = recipe.request, recipe.plan.start, recipe.build
     low, high = asked.guidance_interval
@@ -82,13 +96,18 @@ def _recipe_lines(recipe: Recipe) -> dict[str, object]:
         f"{start.sigma:.4f}, {start.signal_share:.1%} of the source's signal",
         "steps": recipe.plan.evaluations,
         "sampler": f"{asked.sampler}, spacing {asked.spacing}",
-        "guidance": f"{asked.guidance_scale:g}{where}",
+        "guidance": f"{asked.guidance_scale:g}{where}"
+        + (f", rescaled by {asked.guidance_rescale:g}" if asked.guidance_rescale else ""),
         "seed": asked.seed,
         "variation": f"{asked.variation:g} towards seed {asked.variation_seed}"
         if asked.variation
         else None,
         "size": f"{recipe.size}, rendered at {recipe.working_size}",
         "model": f"{recipe.model.name}, {recipe.model.family}, SHA-256 {recipe.model.sha256}",
+        "refiner": None
+        if recipe.refiner is None
+        else f"{recipe.refiner.name} below t = {asked.refiner_start:g}, SHA-256 {recipe.refiner.sha256}",
+        **_told(asked),
         "build": f"underpaint {build.underpaint}, torch {build.torch}, diffusers {build.diffusers}, "
         f"transformers {build.transformers}, numpy {build.numpy}, pillow {build.pillow}",
         "strayed": _strayed(recipe.fidelity),

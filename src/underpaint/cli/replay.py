@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from underpaint import pixels
@@ -15,7 +14,14 @@ from underpaint.cli.painting import painted
 from underpaint.cli.reporting import progress, show_json, show_line, show_notices
 from underpaint.errors import Notice, RequestError
 from underpaint.models.catalog import Checkpoint
-from underpaint.origins import find_model, find_refiner, find_source, recipe_of
+from underpaint.origins import (
+    find_model,
+    find_refiner,
+    find_source,
+    model_notices,
+    recipe_of,
+    source_notices,
+)
 from underpaint.pixels.sniffing import HEAD_BYTES, Kind, sniff
 from underpaint.recipe import Build, Recipe
 from underpaint.results import Result
@@ -62,24 +68,26 @@ def command(
     suffix = own_suffix if output is None else pixels.suffix_of(output)
     if output is not None:
         pixels.check_destination(output, overwrite=overwrite)
-    found = source if source is not None else find_source(recipe, Path(file).parent)
+    found = source if source is not None else find_source(recipe, Path(file))
     picture = pixels.read(found)
     checkpoint = find_model(recipe, model, parts_of(part))
-    same_source, same_model = _is_source(recipe, picture), checkpoint.sha256 == recipe.model.sha256
-    notices: list[Notice] = []
-    if not same_source:
-        sentence = f"{str(found)!r} is not the file that the picture was made from"
-        notices.append(Notice("other-source", sentence))
-    if not same_model:
-        sentence = f"the model {checkpoint.name!r} has other weights or settings now"
-        notices.append(Notice("other-model", sentence))
+    of_source = source_notices(recipe, picture, found)
+    of_model = model_notices(recipe, checkpoint)
     result, build = _render_again(recipe, picture, checkpoint, refiner=refiner, quiet=quiet)
-    result = _as_it_was(recipe, result, same_source=same_source, same_model=same_model)
+    notices: list[Notice] = [*of_source, *of_model, *_refiner_notices(recipe, result.recipe)]
+    result = _as_it_was(recipe, result, same_source=not of_source, same_model=not of_model)
     others = _differences(recipe.build, build)
     if others:
         notices.append(Notice("other-build", f"this build is another one: {others}"))
     data = result.encode(suffix)
     same = result.encode(own_suffix) == original
+    shared = not same and not notices and recipe.build.rows_per_call > 1
+    if shared:
+        sentence = (
+            f"up to {recipe.build.rows_per_call} pictures shared a network call when it was made, which can "
+            "change last bits, and here it was alone; --exact avoids that"
+        )
+        notices.append(Notice("shared-calls", sentence))
     if output is not None:
         pixels.write_atomically(output, data, overwrite=overwrite)
         infotext = result.recipe.to_infotext()
@@ -97,14 +105,15 @@ def command(
     elif not quiet:
         show_notices(notices)
         show_line(f"{file}: {'every byte is the same' if same else 'the bytes differ'}")
-    return OUR_FAULT if not same and not others else 0
+    return OUR_FAULT if not same and not others and not shared else 0
 
 
-def _is_source(recipe: Recipe, picture: pixels.Picture) -> bool:
-    """Whether it was made from that file, or from those pixels where it was made in Python."""
-    if picture.sha256 == recipe.source.sha256:
-        return True
-    return pixels.read(np.asarray(picture.to_pil())).sha256 == recipe.source.sha256
+def _refiner_notices(recipe: Recipe, again: Recipe) -> tuple[Notice, ...]:
+    then, now = recipe.refiner, again.refiner
+    if then is None or now is None or then.sha256 == now.sha256:
+        return ()
+    sentence = f"the refiner {now.name!r} has other weights or settings now"
+    return (Notice("other-model", sentence),)
 
 
 def _as_it_was(recipe: Recipe, result: Result, *, same_source: bool, same_model: bool) -> Result:

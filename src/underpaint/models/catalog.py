@@ -53,6 +53,8 @@ class Checkpoint:
         file: The single file that holds its weights, where it is one.
         hub: Where it came from, where that is a hub; its weights may still have to be fetched.
         parts: Parts that were given beside it, by role.
+        told_prediction: What its network was said to predict, where somebody had to say.
+        told_distilled: How it was said to be distilled, where somebody had to.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Checkpoint:
     file: SingleFile | None = None
     hub: HubPlace | None = None
     parts: GivenParts = field(default_factory=dict[str, Given])
+    told_prediction: Told | None = None
+    told_distilled: Distilled | None = None
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -165,7 +169,8 @@ def find(
         ModelError: there is no such model, its folder is incomplete or damaged, or it names classes
             that are not loaded.
     """
-    return _found(model or DEFAULT_MODEL, prediction, distilled, given(parts or {}))
+    found = _found(model or DEFAULT_MODEL, prediction, distilled, given(parts or {}))
+    return replace(found, told_prediction=prediction, told_distilled=distilled)
 
 
 def _found(

@@ -2,12 +2,13 @@
 
 import io
 import os
+from typing import BinaryIO
 
 from PIL import AvifImagePlugin
 
 from underpaint.errors import PictureError
 from underpaint.pixels import exif
-from underpaint.pixels.contents import UnreadableError
+from underpaint.pixels.contents import Contents, Spliced, UnreadableError
 from underpaint.pixels.reading import LIMIT_PX, examine, opened, shown, why_closed
 
 
@@ -24,8 +25,7 @@ def read_metadata(source: str | os.PathLike[str] | bytes) -> tuple[bytes | None,
             kind, contents = examine(stream, LIMIT_PX)
             xmp, block, infotext = contents.xmp, contents.exif, contents.infotext
             if kind == "AVIF":
-                stream.seek(0)
-                xmp, block = _from_avif(stream.read())
+                xmp, block = _from_avif(stream, contents)
     except UnreadableError as error:
         raise PictureError(f"cannot read {shown(source)}: {error}") from error
     except OSError as error:
@@ -35,9 +35,19 @@ def read_metadata(source: str | os.PathLike[str] | bytes) -> tuple[bytes | None,
     return xmp, infotext
 
 
-def _from_avif(data: bytes) -> tuple[bytes | None, bytes | None]:
+def _from_avif(stream: BinaryIO, contents: Contents) -> tuple[bytes | None, bytes | None]:
+    """Packet and block; libavif refuses the whole picture where its EXIF is malformed, so once more without."""
+    stream.seek(0)
     try:
-        with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
-            return image.info.get("xmp"), image.info.get("exif")
-    except Exception as error:  # decoders raise almost anything on damaged bytes
-        raise UnreadableError(f"it is damaged ({error}); export it anew") from error
+        return _told_by_avif(stream.read())
+    except Exception as error:  # noqa: BLE001 -- decoders raise almost anything; the second try decides
+        why = error
+    try:
+        return _told_by_avif(Spliced(stream, contents.parts_without_exif).readall())
+    except Exception:  # noqa: BLE001 -- as before
+        raise UnreadableError(f"it is damaged ({why}); export it anew") from None
+
+
+def _told_by_avif(data: bytes) -> tuple[bytes | None, bytes | None]:
+    with AvifImagePlugin.AvifImageFile(io.BytesIO(data)) as image:
+        return image.info.get("xmp"), image.info.get("exif")

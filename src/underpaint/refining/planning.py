@@ -8,7 +8,14 @@ from pathlib import Path
 from underpaint import pixels
 from underpaint.errors import Notice, RequestError
 from underpaint.models.catalog import Checkpoint
-from underpaint.origins import find_model, find_refiner, find_source, recipe_of
+from underpaint.origins import (
+    find_model,
+    find_refiner,
+    find_source,
+    model_notices,
+    recipe_of,
+    source_notices,
+)
 from underpaint.planning import PRECISIONS
 from underpaint.recipe import Recipe
 from underpaint.refining.neighbours import VARIATION, continued, turned, turned_notices
@@ -61,6 +68,8 @@ def plan_refinement(
             raise RequestError(
                 "variation renders the source again and strength starts from the result; choose one"
             )
+        if source is not None:
+            raise RequestError("strength starts from the result, so there is no use for a source")
         result = pixels.read(near.image if isinstance(near, Result) else near)
         request = continued(
             recipe, result, strength=strength, seed=seed, count=count, prompt=prompt
@@ -69,11 +78,14 @@ def plan_refinement(
         share = VARIATION if variation is None else variation
         if share == 0:
             raise RequestError("variation must lie above 0 to make another picture, got 0")
-        before = pixels.read(_source_of(near, recipe) if source is None else source)
+        place = _source_of(near, recipe) if source is None else source
+        before = pixels.read(place)
         request = turned(recipe, before, variation=share, seed=seed, count=count, prompt=prompt)
-        notices = turned_notices(recipe)
+        told = place if isinstance(place, str | os.PathLike) else "the source"
+        notices = (*source_notices(recipe, before, told), *turned_notices(recipe))
     request = request.model_copy(update={"refiner": find_refiner(recipe, refiner)})
     checkpoint = find_model(recipe, model, parts)
+    notices = (*notices, *model_notices(recipe, checkpoint))
     return Refinement(request, checkpoint, precision or _known_precision(recipe), notices)
 
 
@@ -83,7 +95,7 @@ def _source_of(
     """What it was made from: a result remembers, a file has it beside itself."""
     if isinstance(near, Result):
         return recipe.request.source
-    return find_source(recipe, Path(near).parent)
+    return find_source(recipe, Path(near))
 
 
 def _known_precision(recipe: Recipe) -> str:
