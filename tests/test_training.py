@@ -13,6 +13,7 @@ from training import gpu
 from training.__main__ import RELEASED
 from training.canvas import RARER, ordinary
 from training.denoiser import (
+    MOST_GUIDANCE,
     PHOTOGRAPH,
     SKETCH,
     Batch,
@@ -121,7 +122,7 @@ def test_a_third_of_a_batch_goes_on_by_the_network_s_own_word(networks: Networks
     ) -> tuple[torch.Tensor]:
         return ((x - estimate) / (levels / 1000)[:, None, None, None],)
 
-    x, t = networks.walk(says, batch, torch.zeros(9, 48, 128))
+    x, t = networks.walk(says, batch, torch.zeros(9, 48, 160))
     assert (t[:3] < batch.t[:3]).all()
     assert torch.equal(t[3:], batch.t[3:])
     assert torch.equal(x[3:], batch.x[3:])
@@ -129,6 +130,23 @@ def test_a_third_of_a_batch_goes_on_by_the_network_s_own_word(networks: Networks
         torch.full_like(x[:3], estimate), batch.x[:3], (t / batch.t)[:3, None, None, None]
     )
     torch.testing.assert_close(x[:3], towards)
+
+
+def test_it_goes_on_as_guidance_leads_it(networks: Networks) -> None:
+    batch = batch_of(300)
+
+    def says(
+        x: torch.Tensor, levels: torch.Tensor, words: torch.Tensor, **_: object
+    ) -> tuple[torch.Tensor]:
+        estimate = torch.where(words.mean((1, 2)) > 50, 5.0, 3.0)[:, None, None, None]
+        return ((x - estimate) / (levels / 1000)[:, None, None, None],)
+
+    x, t = networks.walk(says, batch, torch.full((300, 48, 160), 100.0))
+    left = (t / batch.t)[:100, None, None, None]
+    estimates = ((x[:100] - left * batch.x[:100]) / (1 - left)).mean((1, 2, 3))
+    assert (estimates - estimates.median()).abs().max() > 1
+    assert estimates.min() > 5 - 1e-3  # as said with words, and away from what is said without
+    assert estimates.max() < 3 + MOST_GUIDANCE * 2 + 1e-3
 
 
 def test_who_walked_is_blamed_for_light_and_colour_but_not_for_texture(networks: Networks) -> None:

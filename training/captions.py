@@ -15,7 +15,7 @@ from training.vocabulary import FILLER, LIGHTS, MEDIA, PALETTES
 
 MAX_TOKENS = 48
 START, END = "<|startoftext|>", "<|endoftext|>"
-EMPTY_SHARE, FILLER_SHARE, PLAIN_SHARE = 0.1, 0.15, 0.5
+EMPTY_SHARE, FILLER_SHARE, PLAIN_SHARE = 0.2, 0.15, 0.5
 Name = TypeVar("Name", bound=str)
 
 

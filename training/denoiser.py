@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import save_checkpoint
-from training.captions import EMPTY_SHARE, caption, said
+from training.captions import EMPTY_SHARE, MAX_TOKENS, caption, said
 from training.hardware import DTYPE, compiled
 from training.latents import Scene, Scenes
 from training.linear import LATENT_CHANNELS
@@ -47,6 +47,7 @@ LEAST_STRENGTH, MOST_STRENGTH = 0.45, 0.97  # of the runs that are practised
 WALK_SHARE = 1 / 3  # of a batch goes on from a run's start by the network's own word
 START_SHARE = 0.5  # of the others stand there too, where light and colour are decided
 LEAST_WALK, MOST_WALK = 0.25, 0.95  # to so much of the level that it started from
+MOST_GUIDANCE = 2.5  # by which it goes there; 1 is none
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 COARSE_CELLS, COARSE_NOISE, COARSE_SHARE = 8, 0.5, 0.7
 AREA_CELLS, AREA_WEIGHT = 4, 16.0  # an error that a whole area has in common counts so much more
@@ -275,16 +276,29 @@ class Networks:
     ) -> tuple[Tensor, Tensor]:
         """The batch's `x` and `t`, after the first ones went a step of a run by the network's own word.
 
-        On a real run there is no true target to mix with the noise, only the network's estimate of it. A network that
-        never saw its own estimates takes them for something else: it found paper where none was left, and took the
-        light away twice.
+        On a real run there is no true target to mix with the noise, only the network's estimate of it, led away from
+        the one without words. A network that never saw its own estimates takes them for something else: it found
+        paper where none was left, and took the light away twice.
         """
         count = walkers(len(batch.t))
         t = batch.t.clone()
         t[:count] *= torch.empty_like(t[:count]).uniform_(LEAST_WALK, MOST_WALK)
-        said = self.say(step_unet, batch.x[:count], batch.t[:count], words[:count])
+        x, level = (torch.cat([one[:count], one[:count]]) for one in (batch.x, batch.t))
+        without = self.text(input_ids=self.no_words(x.device)).last_hidden_state
+        both = torch.cat([words[:count], without.expand(count, -1, -1)])
+        said, plain = self.say(step_unet, x, level, both).chunk(2)
+        scale = torch.empty_like(t[:count]).uniform_(1, MOST_GUIDANCE)[:, None, None, None]
         gone = (batch.t - t)[:count, None, None, None]
-        return torch.cat([batch.x[:count] - gone * said, batch.x[count:]]), t
+        return torch.cat(
+            [batch.x[:count] - gone * torch.lerp(plain, said, scale), batch.x[count:]]
+        ), t
+
+    def no_words(self, device: torch.device) -> Tensor:
+        """The tokens `[1, 48]` of an empty prompt."""
+        config = self.text.config
+        tokens = torch.full((1, MAX_TOKENS), config.eos_token_id, device=device)
+        tokens[0, 0] = config.bos_token_id
+        return tokens
 
     def say(
         self, step_unet: Callable[..., tuple[Tensor]], x: Tensor, t: Tensor, words: Tensor
