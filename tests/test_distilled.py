@@ -79,6 +79,23 @@ def test_on_its_trained_times_a_distilled_model_runs_without_a_notice(
     assert "off-trained-times" in codes(folder, strength=off, steps=times - 1, distilled=way)[0]
 
 
+def advised(tiny: Path, tmp_path: Path, **asked: Any) -> str:
+    request = Request(source=soft_picture(32, 32), prompt="oil", seed=1, **asked)
+    checkpoint = catalog.find(copied(tiny, tmp_path, "plain"), distilled=request.distilled)
+    made = resolve(request, checkpoint, Size(32, 32)).plan.notices
+    return " ".join(one.message for one in made if one.code == "off-trained-times")
+
+
+def test_what_is_advised_meets_only_trained_times(tiny: Path, tmp_path: Path) -> None:
+    said = advised(tiny, tmp_path, distilled="lcm", strength=0.5, steps=4)
+    assert "strength 0.5 with 5 steps would" in said
+    assert advised(tiny, tmp_path / "a", distilled="lcm", strength=0.5, steps=5) == ""
+    said = advised(
+        tiny, tmp_path / "b", distilled="turbo", strength=0.75, steps=3, spacing="karras"
+    )
+    assert "strength 0.75 with 3 steps and the model's own spacing would" in said
+
+
 @pytest.mark.parametrize("strength", [0.01, 0.24, 0.5, 0.99, 1.0])
 @pytest.mark.parametrize("steps", [1, 2, 4])
 @pytest.mark.parametrize("way", sorted(DISTILLATIONS))
@@ -93,6 +110,14 @@ def test_no_strength_and_no_number_of_steps_stops_it(
     result = engine.render(request)
     assert result.recipe.plan.evaluations == steps
     assert np.asarray(result.image).std() > 0
+
+
+def test_an_interval_that_the_run_never_meets_is_told(tiny: Path, tmp_path: Path) -> None:
+    folder = copied(tiny, tmp_path, "plain")
+    asked: dict[str, Any] = {"strength": 0.3, "negative_prompt": "blur", "steps": 2}
+    assert codes(folder, guidance_interval=(0.2, 1.0), **asked)[0] == []
+    said = codes(folder, guidance_interval=(0.5, 1.0), **asked)[0]
+    assert said == ["negative-unheard", "guidance-unheard"]
 
 
 def test_schnell_is_known_by_its_missing_guidance(tmp_path: Path) -> None:

@@ -426,6 +426,13 @@ def test_the_plan_is_told_before_the_network_is_asked(engine: Engine, scene: Pat
         assert calls == []
 
 
+@pytest.mark.parametrize("size", [(1, 1), (70, 5), (4, 4), (30, 1)])
+def test_the_smallest_pictures_have_a_preview(engine: Engine, size: tuple[int, int]) -> None:
+    request = Request(source=soft_picture(*size), prompt="", strength=0.5, steps=1, seed=1)
+    (step,) = (event for event in engine.stream([request]) if isinstance(event, Step))
+    assert min(step.preview().size) >= 1
+
+
 def test_a_preview_shows_the_picture_without_its_margins(engine: Engine) -> None:
     wide = soft_picture(160, 24)  # padded to the model's minimum of height
     request = Request(source=wide, prompt="", strength=0.5, steps=1, seed=1)

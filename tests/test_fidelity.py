@@ -178,6 +178,13 @@ def test_a_palette_is_the_same_wherever_its_colours_lie() -> None:
     assert palette_distance(colours, colours[:, ::-1]) == 0
 
 
+@pytest.mark.parametrize("size", [(256, 256), (256, 144), (192, 192)])
+def test_fine_stripes_are_the_same_palette_a_pixel_further(size: tuple[int, int]) -> None:
+    paper = np.full((size[1], size[0], 3), 255, np.uint8)
+    paper[:, ::8] = 0
+    assert palette_distance(lab(paper), lab(np.roll(paper, 1, axis=1))) < 1
+
+
 @given(
     st.tuples(*[st.floats(-20, 20)] * 3).filter(lambda step: max(map(abs, step)) > 0.1),
 )

@@ -18,7 +18,7 @@ from tests.tiny_families import (
 )
 from underpaint import Engine, Request
 from underpaint.denoiser import Row
-from underpaint.errors import RequestError
+from underpaint.errors import ModelError, RequestError
 from underpaint.models import catalog
 from underpaint.models.embedded import Embedded
 from underpaint.models.headers import PRECISIONS, read_header
@@ -86,6 +86,38 @@ def test_half_precision_does_not_round_what_the_network_is_told_as_its_time(
     torch.testing.assert_close(answer, exact, rtol=0.1, atol=0.05)
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_sd3_stored_in_float32_computes_in_what_was_asked_for(
+    tmp_path: Path, precision: Any
+) -> None:
+    folder = make_tiny_sd3(tmp_path / "sd3")
+    engine = opened(folder, precision)
+    network: Any = engine.model.denoiser.network  # type: ignore[attr-defined]
+    assert {one.dtype for one in network.parameters()} == {getattr(torch, precision)}
+    (answer,) = engine.model.denoiser(rows_of(engine, "oil", t=0.5))
+    assert answer.isfinite().all()
+
+
+def test_what_t5_reads_on_is_not_said_to_be_left_out(tmp_path: Path) -> None:
+    words = " ".join(["a red house and a tree by the sea"] * 4)
+    with_t5 = opened(make_tiny_sd3(tmp_path / "with")).model.words
+    without = opened(make_tiny_sd3(tmp_path / "without", long_reader=False)).model.words
+    assert with_t5.encode(words)[1] == ()
+    assert [one.code for one in without.encode(words)[1]] == ["prompt-truncated"]
+    assert [one.code for one in with_t5.encode("house " * 300)[1]] == ["prompt-truncated"]
+
+
+def test_a_t5_vocabulary_that_nothing_here_reads_names_what_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_tiny_chroma(tmp_path / "chroma")
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    (folder / "tokenizer" / "spiece.model").write_bytes(b"words")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ModelError, match="pip install sentencepiece protobuf"):
+        _ = opened(folder).model.words
+
+
 @THE_NEW
 def test_clip_skip_is_refused_in_one_sentence(folders: dict[str, Path], family: str) -> None:
     request = Request(source=soft_picture(64, 48), prompt="oil", clip_skip=1, steps=1)
@@ -108,6 +140,8 @@ def test_what_is_too_long_of_a_prompt_is_left_out_and_said(
     prompt, (notice,) = words.encode("a" * room + "bcd")
     assert notice.code == "prompt-truncated"
     assert "left out: 'bcd'" in notice.message
+    begun = family == "chroma"  # T5 counts where a word begins
+    assert f"reads {room + begun} tokens" in notice.message
     assert embedded(prompt).hidden.shape[1] == tokens
 
 

@@ -37,7 +37,8 @@ def test_the_float_traps_are_copied() -> None:
     assert count("diffusers", 50, 0.58) == 28
     assert count("diffusers", 50, 0.58, flow=True) == 29
     assert count("a1111", 50, 0.58) == 29
-    assert count("a1111", 50, 0.58, sampler="ddim") == 28
+    assert count("a1111", 50, 0.58, sampler="unipc") == 28
+    assert count("a1111", 50, 0.58, sampler="ddim") == 27
 
 
 def test_full_strength_runs_them_all() -> None:
@@ -46,6 +47,14 @@ def test_full_strength_runs_them_all() -> None:
     assert count("a1111", 20, 1.0) == 20  # .999 of 20 is 19, and one more
     assert count("a1111", 20, 1.0, sampler="unipc") == 19
     assert count("comfyui", 20, 1.0) == 20
+
+
+def test_diffusers_runs_all_steps_of_a_consistency_model_or_none() -> None:
+    asked = {"steps": 4, "sampler": "lcm", "schedule": SD, "consistency": True}
+    assert copied_steps("diffusers", strength=0.2, **asked)[0] == 4
+    assert copied_steps("a1111", strength=0.5, **asked)[0] == 3
+    with pytest.raises(RequestError, match="no evaluation at all"):
+        copied_steps("diffusers", strength=0.07, **asked)
 
 
 def test_heun_asks_the_network_twice_for_every_step_but_the_last() -> None:

@@ -193,6 +193,13 @@ def test_what_a_later_build_writes_is_no_damage(change: tuple[str, str]) -> None
         Recipe.from_json(text.replace(*change))
 
 
+def test_the_infotext_counts_layers_as_others_do_where_the_last_is_usual() -> None:
+    made = recipe(clip_skip=1)
+    assert "Clip skip: 2" in made.to_infotext()
+    xl = replace(made, model=replace(made.model, family="stable-diffusion-xl"))
+    assert "Clip skip" not in xl.to_infotext()
+
+
 # --- what other programs read ---------------------------------------------------------------------
 
 

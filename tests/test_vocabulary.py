@@ -17,7 +17,8 @@ KNOWN = Vocabulary(("oil painting", "watercolour", "moonlight"), {"crayon": "pas
 
 
 @pytest.mark.parametrize(
-    "prompt", ["", "oil painting, moonlight", "An OIL painting of the moonlight!", "watercolour 4"]
+    "prompt",
+    ["", "oil painting, moonlight", "An OIL painting of the moonlight!", "watercolour 4"],
 )
 def test_a_prompt_of_known_words_gets_no_notice(prompt: str) -> None:
     assert KNOWN.notices(prompt) == ()
@@ -28,6 +29,10 @@ def test_an_unknown_word_is_named_with_the_nearest_in_spelling() -> None:
     assert notice.code == "unknown-word"
     assert "'watercolor' (nearest known: watercolour)" in notice.message
     assert "'moonlite' (nearest known: moonlight)" in notice.message
+
+
+def test_a_word_with_an_apostrophe_is_one_word() -> None:
+    assert "'child's'" in KNOWN.notices("a child's watercolour")[0].message.replace('"', "'")
 
 
 def test_a_word_near_in_meaning_goes_before_one_near_in_spelling() -> None:
@@ -61,6 +66,8 @@ def test_the_notice_joins_the_plan_of_a_model_that_lists_its_words(
         "unknown-word"
     ]
     assert resolve(asked, catalog.find(tiny), Size(64, 64)).plan.notices == ()
+    syntax = Request(source=None, prompt="(oil:1.2) BREAK [painting]", seed=1)
+    assert resolve(syntax, checkpoint, Size(64, 64)).plan.notices == ()
 
 
 @pytest.mark.parametrize("vocabulary", [[], "oil", {"phrases": [1], "near": {}}, {"near": {}}])

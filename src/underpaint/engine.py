@@ -225,7 +225,8 @@ class Engine:
             negative, also_said = None, ()
             if hears_negative(request, self.checkpoint):
                 negative, also_said = self._worded(resolved, schedule, negative=True)
-            plan = replace(plan, notices=(*plan.notices, *said, *also_said))
+            everything = (*plan.notices, *said, *also_said)
+            plan = replace(plan, notices=tuple(dict.fromkeys(everything)))
         sampler = choose(
             request.sampler or self.checkpoint.defaults.sampler,
             evaluations=plan.evaluations,
@@ -333,7 +334,9 @@ class Engine:
         image = pixels.to_image(preview(x0, self._preview_matrix))
         cell_px = frame.padded.width / image.width
         left, top, right, bottom = (round(edge / cell_px) for edge in frame.margin)
-        return image.crop((left, top, image.width - right, image.height - bottom))
+        left, top = min(left, image.width - 1), min(top, image.height - 1)
+        right, bottom = max(left + 1, image.width - right), max(top + 1, image.height - bottom)
+        return image.crop((left, top, right, bottom))
 
     @cached_property
     def _preview_matrix(self) -> Tensor:

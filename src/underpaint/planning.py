@@ -12,6 +12,7 @@ from underpaint.levels import Schedule
 from underpaint.models.catalog import Checkpoint, find
 from underpaint.models.distilled import off_trained_times
 from underpaint.models.preferences import Defaults
+from underpaint.models.prompt_syntax import parse
 from underpaint.peers import copied_steps
 from underpaint.plan import Plan, default_steps, make_plan, starting_point
 from underpaint.request import Request
@@ -114,15 +115,25 @@ def resolve(
         request = request.model_copy(update={"steps": plan.evaluations or asked.steps})
     if not plan.evaluations:
         work = size
-    known = own.vocabulary.notices(asked.prompt) if own.vocabulary and plan.evaluations else ()
+    known: tuple[Notice, ...] = ()
+    if own.vocabulary and plan.evaluations:
+        known = own.vocabulary.notices(parse(asked.prompt).plain)
     refiner = refiner_of(asked, checkpoint)
     if refiner is not None:
         request = request.model_copy(update={"refiner": refiner.name})
     taught = checkpoint.family.distilled_steps
-    off = off_trained_times(checkpoint.distilled, schedule, plan.levels, taught=taught)
+    off = off_trained_times(
+        checkpoint.distilled,
+        schedule,
+        plan.levels,
+        taught=taught,
+        spacing=request.spacing or "model",
+        calibrated=scale is not None,
+    )
     everything = (
         *(checkpoint.notices if plan.evaluations else ()),
-        *plan.notices, *said, *copied, *off, *known, *_unheard(request, checkpoint),
+        *plan.notices, *said, *copied, *off, *known,
+        *_unheard(request, checkpoint, schedule, plan),
         *notices, *(_size_notices(size, work, own) if plan.evaluations else ()),
     )  # fmt: skip
     return Resolved(request, replace(plan, notices=everything), size, work, refiner)
@@ -200,6 +211,7 @@ def _steps(
         strength=request.strength,
         sampler=request.sampler or checkpoint.defaults.sampler,
         schedule=schedule,
+        consistency=checkpoint.embeds_guidance and not checkpoint.is_flow,
     )
     return count, (notice,)
 
@@ -258,15 +270,22 @@ def hears_negative(request: Request, checkpoint: Checkpoint) -> bool:
     return not checkpoint.embeds_guidance and request.guidance_scale != 1
 
 
-def _unheard(request: Request, checkpoint: Checkpoint) -> Iterator[Notice]:
+def _unheard(
+    request: Request, checkpoint: Checkpoint, schedule: Schedule, plan: Plan
+) -> Iterator[Notice]:
     """What to say of options that nothing hears where the network runs once a step."""
-    if request.strength == 0 or hears_negative(request, checkpoint):
+    low, high = request.guidance_interval
+    first, last = schedule.level(low).angle, schedule.level(high).angle
+    if not plan.evaluations:
         return
-    why = (
-        "this model takes the guidance scale as an input and runs once a step"
-        if checkpoint.embeds_guidance
-        else "guidance is off at scale 1"
-    )
+    if checkpoint.embeds_guidance:
+        why = "this model takes the guidance scale as an input and runs once a step"
+    elif request.guidance_scale == 1:
+        why = "guidance is off at scale 1"
+    elif any(first <= level.angle <= last for level in plan.levels[:-1]):
+        return
+    else:
+        why = f"no level of the run lies in the guidance interval {low:g}:{high:g}"
     if request.negative_prompt:
         yield Notice("negative-unheard", f"the negative prompt does nothing, because {why}")
     shaped = {

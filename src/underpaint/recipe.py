@@ -167,6 +167,12 @@ class Recipe:
         """The XMP packet that carries the recipe and marks the picture as made with a model."""
         return write_packet(self.to_json(), self.digital_source_type)
 
+    @property
+    def _counted_skip(self) -> int | None:
+        """The layer as other programs count it, from the last; only where the last is the usual one."""
+        skip = self.request.clip_skip
+        return skip + 1 if skip and self.model.family == "stable-diffusion" else None
+
     def to_infotext(self) -> str:
         """What other programs read: prompt, negative prompt and the settings they know."""
         asked = self.request
@@ -182,7 +188,7 @@ class Recipe:
             "Model hash": self.model.sha256[:10],
             "Model": self.model.name,
             "Denoising strength": asked.strength,
-            "Clip skip": asked.clip_skip + 1 if asked.clip_skip else None,
+            "Clip skip": self._counted_skip,
             "Refiner": None if self.refiner is None else self.refiner.name,
             "Refiner switch at": None if self.refiner is None else 1 - asked.refiner_start,
             "Strength scale": None if asked.strength_scale == "schedule" else asked.strength_scale,

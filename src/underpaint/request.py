@@ -180,7 +180,7 @@ class Request(BaseModel):
         ge=0,
         le=30,
         description="How many layers earlier than usual CLIP's states are taken; what other tools "
-        "call clip skip 2 is 1 here.",
+        "call clip skip 2 is 1 here on SD 1, and 0 on SDXL.",
     )
     prediction: Told | None = Field(
         default=None,

@@ -37,7 +37,7 @@ LITTLE_WORDS = frozenset(
 )
 MOST_NAMED = 4  # unknown words in one notice; a pasted prompt of a large model holds dozens
 LIKENESS = 0.75  # of two spellings, difflib's ratio; below it the nearest word is a stranger
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 @dataclass(frozen=True)

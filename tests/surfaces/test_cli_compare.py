@@ -43,6 +43,17 @@ def test_json_is_the_figures_of_python(run: Run, pair: tuple[str, str]) -> None:
     assert (said["source"], said["result"], said["heat_map"]) == (*pair, None)
 
 
+def test_what_is_noticed_of_either_picture_is_said(run: Run, pair: tuple[str, str]) -> None:
+    clear = Image.open(pair[0]).convert("RGBA")
+    clear.putalpha(0)
+    clear.save("clear.png")
+    done = run("compare", pair[1], "clear.png")
+    assert "note: clear.png: " in done.err
+    assert "[transparent]" in done.err
+    said = run("compare", "clear.png", pair[1], "--json").json["notices"]
+    assert [one["code"] for one in said] == ["transparent"]
+
+
 def test_an_existing_map_is_replaced_only_on_demand(run: Run, pair: tuple[str, str]) -> None:
     assert run("compare", *pair, "--heat-map", "a.png").code == 2
     assert run("compare", *pair, "--heat-map", "map.png").code == 0

@@ -7,7 +7,8 @@ import typer
 
 from underpaint import pixels
 from underpaint.cli.options import JsonFlag
-from underpaint.cli.reporting import show_json, show_pairs
+from underpaint.cli.reporting import show_json, show_notices, show_pairs
+from underpaint.errors import Notice
 from underpaint.fidelity import Comparison, compare, heat_map
 
 
@@ -26,22 +27,30 @@ def command(
 ) -> None:
     """Say how far RESULT strayed from SOURCE, in structure and in colour.
 
-    Structure and edges run from 1 (the same) to 0; colour difference and palette distance run from
-    0 (the same) to about 100. Their sizes may differ, their shapes may not.
+    Structure and edges run from 1 (the same) to 0; colour difference and palette distance are 0 where
+    nothing changed, and seldom above 100. Their sizes may differ, their shapes may not.
     """
     if map_file is not None:
         suffix = pixels.suffix_of(map_file)
         pixels.check_destination(map_file, overwrite=overwrite)
-        ours, theirs = pixels.read(source), pixels.read(result)
-        found = compare(ours, theirs)
+    else:
+        suffix = None
+    ours, theirs = pixels.read(source), pixels.read(result)
+    found = compare(ours, theirs)
+    if map_file is not None and suffix is not None:
         data = pixels.encode(heat_map(ours, theirs), suffix)
         pixels.write_atomically(map_file, data, overwrite=overwrite)
-    else:
-        found = compare(source, result)
+    notices = [
+        Notice(one.code, f"{name}: {one.message}")
+        for name, picture in ((source, ours), (result, theirs))
+        for one in picture.notices
+    ]
     if json:
         names = {"source": source, "result": result, "heat_map": map_file}
-        show_json({**names, **asdict(found)})
+        told = {"notices": [asdict(one) for one in notices]}
+        show_json({**names, **asdict(found), **told})
     else:
+        show_notices(notices)
         show_pairs(lines_of(found))
 
 

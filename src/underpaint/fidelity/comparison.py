@@ -30,8 +30,8 @@ class Comparison:
         edges: F1 score of outlines, 1 (the same) to 0; the longer side at most 256 px.
         delta_e: Mean CIEDE2000 of pixels in the same place, 0 (equal), about 2 (seen when pointed
             to), 10 (seen at a glance), 100 (black against white); the longer side at most 256 px.
-        palette: Distance of the palettes wherever their colours lie, 0 to about 100 in units of
-            ΔE 1976; the longer side at most 256 px. Small beside a large ``delta_e`` says that
+        palette: Distance of the palettes wherever their colours lie, 0 to 100 (black against white; up to
+            about 250 between pure colours) in units of ΔE 1976; the longer side at most 256 px. Small beside a large ``delta_e`` says that
             colours moved about; large says that they changed.
     """
 

@@ -167,7 +167,7 @@ class ClipWords:
             text: In the grammar of ``prompt_syntax``.
             clip_skip: How many layers earlier than usual the states are taken, as in diffusers; the
                 final norm still follows where the family has it. AUTOMATIC1111 and ComfyUI count
-                from one: their clip skip 2 is 1 here.
+                from the last: their clip skip 2 is 1 here where the last is usual, and 0 on SDXL.
 
         Raises:
             RequestError: a weight lies outside 0...10, or no layer is left.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from underpaint.errors import Notice
-from underpaint.levels import Level, Schedule
+from underpaint.levels import Level, Schedule, Spacing
 from underpaint.request import Distilled, SamplerName
 
 ON_GRID = 1e-3  # in t: a thousand-entry table rounds by half of it
@@ -71,11 +71,23 @@ def assumed(name: str, way: Distilled) -> Notice:
 
 
 def off_trained_times(
-    way: Distilled, schedule: Schedule, levels: Sequence[Level], *, taught: int | None = None
+    way: Distilled,
+    schedule: Schedule,
+    levels: Sequence[Level],
+    *,
+    taught: int | None = None,
+    spacing: Spacing = "model",
+    calibrated: bool = False,
 ) -> tuple[Notice, ...]:
     """What to say where the network is asked at times that it was not taught; none if all were.
 
-    ``taught`` is how many times a family's distillations were taught, where they are not the usual.
+    Args:
+        way: How it was distilled.
+        schedule: Its noise levels.
+        levels: Those of the run, with the picture at their end.
+        taught: How many times a family's distillations were taught, where they are not the usual.
+        spacing: How they are spaced; only the model's own meets its times.
+        calibrated: Whether strength was counted on another scale than the schedule's.
     """
     if way == "none" or not levels:
         return ()
@@ -84,12 +96,18 @@ def off_trained_times(
     off = [t for t in times if abs(t * count - round(t * count)) > ON_GRID * count]
     if not off:
         return ()
-    nearest = max(1, round(times[0] * count)) / count
+    first = max(1, round(times[0] * count))
+    steps = min(
+        (n for n in range(1, first + 1) if first % n == 0), key=lambda n: abs(n - len(times))
+    )
+    advice = f"strength {first / count:g} with {steps} step{'s' * (steps > 1)}"
+    advice += "" if spacing == "model" else " and the model's own spacing"
+    advice += ", on the schedule's scale," * calibrated
     return (
         Notice(
             "off-trained-times",
             f"this {way} distillation was taught {count} times, and {len(off)} of {len(times)} levels "
-            f"lie between them; the start is exact all the same, and strength {nearest:g} with "
-            f"{max(1, round(nearest * count))} steps would meet only times that it knows",
+            f"lie between them; the start is exact all the same, and {advice} would meet only times that "
+            "it knows",
         ),
     )

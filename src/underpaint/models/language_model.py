@@ -45,8 +45,8 @@ class LanguageModel:
         lost = str(self.tokenizer.decode(every[most:]))
         if self.after.endswith(lost):  # no words
             return hidden, ()
-        around = self._tokens(self.before + self.after)
-        return hidden, (prompt_truncated(most - len(around), lost.removesuffix(self.after)),)
+        read = most - len(self._tokens(self.before))
+        return hidden, (prompt_truncated(read, lost.removesuffix(self.after)),)
 
     def _tokens(self, text: str) -> list[int]:
         return cast("list[int]", self.tokenizer(text, verbose=False)["input_ids"])

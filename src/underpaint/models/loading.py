@@ -1,7 +1,7 @@
 """Opening networks and tokenizers from a checkpoint's files: what all families share."""
 
 import importlib.util
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,7 +63,17 @@ def opened(
     )
     if missing := sorted(report["missing_keys"]):
         raise ValueError(f"{role} has no weights for {missing[0]} ({len(missing)} missing)")
+    if ours and dtype != "auto":
+        _cast(network, dtype)
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def _cast(network: Any, dtype: torch.dtype) -> None:
+    """Makes sure of the numbers: diffusers takes weights as stored where a network's first entry has others."""
+    kept = cast("Sequence[str]", getattr(network, "_keep_in_fp32_modules", None) or ())
+    for name, weight in network.named_parameters():
+        if not any(part in kept for part in name.split(".")):
+            weight.data = weight.data.to(dtype)
 
 
 def opened_gguf(kind: Any, part: Part, file: Path, dtype: torch.dtype) -> Any:

@@ -53,6 +53,7 @@ class Words:
             long, notices = torch.zeros(1, T5_TOKENS, self.width), ()
         else:
             long, notices = self.long_reader.encode(parse(text).plain)
+            said = tuple(one for one in said if one.code != "prompt-truncated")  # T5 reads on
         joined = Embedded(torch.cat([short, long], dim=1), made.pooled, negative)
         return Prompt(joined), (*said, *notices)
 

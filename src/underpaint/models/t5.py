@@ -1,5 +1,6 @@
 """T5's hidden states, for the families that read prompts through it."""
 
+import importlib.util
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ from torch import Tensor
 from transformers import T5TokenizerFast  # pyright: ignore[reportUnknownVariableType, reportAttributeAccessIssue]  an alias
 from transformers.models.t5.modeling_t5 import T5EncoderModel
 
-from underpaint.errors import Notice
+from underpaint.errors import ModelError, Notice
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import prompt_truncated
 from underpaint.models.loading import opened, opened_tokenizer
@@ -80,7 +81,22 @@ def open_masked_reader(checkpoint: Checkpoint, *, longest: int) -> MaskedReader:
 
 
 def _opened(checkpoint: Checkpoint, number: str) -> tuple[Any, T5EncoderModel]:
+    folder = checkpoint.part(f"tokenizer{number}").config
+    if (folder / "spiece.model").is_file() and not (folder / "tokenizer.json").is_file():
+        _check_reader(checkpoint.name)
     return (
         opened_tokenizer(cast("Any", T5TokenizerFast), checkpoint, f"tokenizer{number}"),
         in_float32(opened(T5EncoderModel, checkpoint, f"text_encoder{number}", "auto")),
     )
+
+
+def _check_reader(name: str) -> None:
+    """Refuses a vocabulary in Google's own format where nothing here reads it."""
+    if any(
+        importlib.util.find_spec(package) is None
+        for package in ("sentencepiece", "google.protobuf")
+    ):
+        raise ModelError(
+            f"the model {name} has T5's vocabulary as spiece.model, and the packages that read it are not "
+            "here; pip install sentencepiece protobuf, or put T5's tokenizer.json beside it"
+        )
