@@ -162,6 +162,17 @@ def test_another_size_is_what_was_asked_for(engine: Engine, scene: Path) -> None
     assert engine.render(request).image.size == (40, 72)
 
 
+def test_what_a_size_of_another_shape_cuts_off_is_said(engine: Engine) -> None:
+    def said(**asked: Any) -> list[str]:
+        source = soft_picture(64, 32)
+        made = engine.render(Request(source=source, prompt="", strength=0, seed=1, **asked))
+        return [one.message for one in made.notices if one.code == "cropped"]
+
+    (sentence,) = said(size="40x40")
+    assert "shows 50% of the width" in sentence
+    assert said(size="40x40", fit="contain") == said(size="32x16") == said() == []
+
+
 def test_a_working_size_never_changes_the_shape(engine: Engine, scene: Path) -> None:
     request = Request(source=scene, prompt="x", steps=1, seed=1, work_size="32x32")
     assert engine.render(request).recipe.working_size == (32, 24)

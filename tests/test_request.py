@@ -28,6 +28,7 @@ def refusal(**fields: Any) -> str:
 
 # --- refused --------------------------------------------------------------------------------------
 
+
 REFUSED: list[tuple[str, Any, str]] = [
     *(("strength", v, "[0, 1]") for v in (math.nan, math.inf, -math.inf, -0.1, 1.0001)),
     *(("strength", v, "[0, 1]") for v in ("0.5", None, True, [0.5])),

@@ -120,6 +120,11 @@ def painted(model: Path, **options: Any) -> np.ndarray:
     return np.asarray(engine.render(request).image)
 
 
+def assert_alike(one: np.ndarray, other: np.ndarray) -> None:
+    """The same but for rounding: weights that lie elsewhere in a file may be added in another order."""
+    assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize("variant", EVERY)
 def test_every_weight_of_a_file_is_its_folders(known: Any, variant: str, tmp_path: Path) -> None:
     folder = known(variant)
@@ -136,7 +141,7 @@ def test_a_file_paints_what_its_folder_paints(known: Any, variant: str, tmp_path
     assert checkpoint.family == catalog.find(folder).family
     assert checkpoint.name == "model"
     assert checkpoint.is_at(str(path))
-    assert np.array_equal(painted(path), painted(folder))
+    assert_alike(painted(path), painted(folder))
 
 
 @pytest.mark.parametrize("variant", ["sd-1", "sd-2", "sd-3.5-medium", "flux-dev"])
@@ -405,7 +410,7 @@ def test_a_bare_transformer_takes_its_other_parts_from_files_of_their_own(
         files["text_encoder_3"] = folder / "text_encoder_3"
     assert_same(networks(bare, parts=files), networks(folder))
     assert needs(bare, parts=files) == needs(folder)
-    assert np.array_equal(painted(bare, parts=files), painted(folder))
+    assert_alike(painted(bare, parts=files), painted(folder))
 
 
 def test_parts_may_be_folders_in_the_diffusers_layout(
@@ -417,7 +422,7 @@ def test_parts_may_be_folders_in_the_diffusers_layout(
     monkeypatch.setenv("HF_HOME", str(tmp_path / "nothing"))
     bare, files = apart(folder, "flux-schnell", tmp_path)
     parts = {role: folder / role for role in (*files, "tokenizer", "tokenizer_2")}
-    assert np.array_equal(painted(bare, parts=parts), painted(folder))
+    assert_alike(painted(bare, parts=parts), painted(folder))
 
 
 def test_a_given_part_takes_the_place_of_the_models_own(tmp_path: Path) -> None:
@@ -441,7 +446,7 @@ def test_a_given_part_takes_the_place_of_the_models_own(tmp_path: Path) -> None:
     [
         ("unet", "vae", "'unet' is no part of stable-diffusion that can be given"),
         ("vea", "vae", "these are: text_encoder, tokenizer, vae"),
-        ("vae", "nowhere", "given as nowhere, which is neither a folder"),
+        ("vae", "nowhere", "there is no file or folder .*, which is given as the vae"),
         ("vae", "model_index.json", "neither a folder"),
         ("tokenizer", "model_index.json", "give the folder of a tokenizer"),
         ("vae", "unet", "loaded are diffusers.AutoencoderKL"),
@@ -576,7 +581,7 @@ def test_another_models_tokenizer_json_is_not_taken_for_t5s(
     with pytest.raises(ModelError, match=r"vocabulary of T5.*put tokenizer\.json"):
         painted(path)
     shutil.copytree(folder / "tokenizer_2", snapshots[3] / "tokenizer_2")
-    assert np.array_equal(painted(path), painted(folder))
+    assert_alike(painted(path), painted(folder))
 
 
 def test_a_large_file_is_hashed_once_until_it_changes(

@@ -267,6 +267,19 @@ def test_every_picture_is_on_the_sheet_once_in_its_place() -> None:
     assert places[0, 0][0] == places[1, 0][0]
 
 
+def test_no_text_lies_on_the_pictures_of_a_panorama() -> None:
+    def seen(details: list[str]) -> int:
+        shown = sheet.draw(
+            sheet.Page(
+                "oil painting", details, ["a", "b"], [""], soft_picture(400, 20),
+                lambda _row, _column: Image.new("RGB", (400, 20), (10, 20, 200)),
+            )
+        )  # fmt: skip
+        return int((np.asarray(shown) == (10, 20, 200)).all(axis=2).sum())
+
+    assert seen(["strength from here to there, " * 20] * 3) == seen([]) > 0
+
+
 def test_a_long_row_is_folded_so_that_labels_stay_readable() -> None:
     assert drawn(24, size=(400, 300)).width == drawn(8, size=(400, 300)).width
     narrow = drawn(2, size=(4, 900))  # pictures narrower than any label

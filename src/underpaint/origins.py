@@ -68,9 +68,10 @@ def find_source(recipe: Recipe, result: Path) -> Path:
             return one
     if candidates and not _is(candidates[0], result):
         return candidates[0]
+    which = f" {recipe.source.name!r}" if recipe.source.name else ""
     raise PictureError(
-        f"the source {recipe.source.name or ''!r} is not beside the picture, under that name or "
-        "another; name it with --source, or source= in Python"
+        f"the source{which} is not beside the picture, under {'that' if which else 'any'} name"
+        f"{' or another' if which else ''}; name it with --source, or source= in Python"
     )
 
 

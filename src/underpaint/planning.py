@@ -20,6 +20,7 @@ from underpaint.survival import Spectrum
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+LEAST_SEEN = 0.98  # of a side; less is a cut that one sees
 RANDOM_SEEDS = 2**32  # a seed drawn for someone should be short enough to type
 
 
@@ -134,7 +135,9 @@ def resolve(
         *(checkpoint.notices if plan.evaluations else ()),
         *plan.notices, *said, *copied, *off, *known,
         *_unheard(request, checkpoint, schedule, plan),
-        *notices, *(_size_notices(size, work, own) if plan.evaluations else ()),
+        *notices,
+        *_cut_off(asked, picture),
+        *(_size_notices(asked, size, work, own) if plan.evaluations else ()),
     )  # fmt: skip
     return Resolved(request, replace(plan, notices=everything), size, work, refiner)
 
@@ -297,12 +300,26 @@ def _unheard(
         yield Notice("guidance-unheard", f"{' and '.join(given)} {do} nothing, because {why}")
 
 
-def _size_notices(size: Size, work: Size, own: Defaults) -> Iterator[Notice]:
+def _cut_off(asked: Request, picture: Size) -> Iterator[Notice]:
+    """What to say where a size of another shape costs some of the picture."""
+    if asked.size is None or asked.fit != "cover":
+        return
+    across, down = asked.size.width / picture.width, asked.size.height / picture.height
+    seen = min(across, down) / max(across, down)
+    if seen < LEAST_SEEN:
+        side = "width" if across < down else "height"
+        message = (
+            f"a result of {asked.size} shows {seen:.0%} of the {side} of a picture of {picture}; fit contain "
+            "shows all of it between mirrored margins, stretch bends it"
+        )
+        yield Notice("cropped", message)
+
+
+def _size_notices(asked: Request, size: Size, work: Size, own: Defaults) -> Iterator[Notice]:
     """What to say of the size rendered at."""
     if work != size:
-        message = (
-            f"the picture is {size} and is rendered at {work}, then brought back to its own size"
-        )
+        its = "the picture is" if asked.size is None else "the result is to be"
+        message = f"{its} {size} and is rendered at {work}, then brought to that size"
         yield Notice("work-size", message)
     side = math.isqrt(own.comfortable_area)
     least, most = own.seen_area

@@ -181,6 +181,7 @@ class Recipe:
             "Sampler": _SAMPLER_LABELS.get(asked.sampler or "", asked.sampler),
             "Schedule type": _SPACING_LABELS.get(asked.spacing or "", asked.spacing),
             "CFG scale": asked.guidance_scale,
+            "Eta": asked.eta,
             "Seed": asked.seed,
             "Variation seed": asked.variation_seed,
             "Variation seed strength": asked.variation or None,

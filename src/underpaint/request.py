@@ -131,7 +131,7 @@ class Request(BaseModel):
         default=None,
         ge=0,
         lt=MAX_SEED,
-        description="Names the noise, 0 to 2⁵³ − 1; pictures of a count use seed, seed + 1, ….",
+        description="Names the noise, 0 to 2⁵³ − 1.",
     )
     variation: float = Field(
         default=0.0,
@@ -143,10 +143,14 @@ class Request(BaseModel):
         default=None,
         ge=0,
         lt=MAX_SEED,
-        description="Names the noise that variation turns to; with it, a count counts it up and "
-        "keeps the seed.",
+        description="Names the noise that variation turns to.",
     )
-    count: Whole = Field(default=1, ge=1, le=1000, description="How many pictures.")
+    count: Whole = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="How many pictures, with seed, seed + 1, …; of a variation, with its seed so.",
+    )
     sampler: SamplerName | None = Field(default=None, description="How the levels are walked.")
     spacing: Spacing | None = Field(
         default=None, description="How the levels between start and end lie."
@@ -199,7 +203,9 @@ class Request(BaseModel):
         default=None, description="The result's size; the picture's own if left out."
     )
     fit: Fit = Field(
-        default="cover", description="How a source of another shape is brought to a size."
+        default="cover",
+        description="How a source of another shape is brought to a size: cover cuts what is too long, contain "
+        "mirrors margins, stretch bends.",
     )
 
     def __init__(self, **fields: Any) -> None:
@@ -266,7 +272,7 @@ class Request(BaseModel):
             case (float() | int() as low, float() | int() as high) if 0 <= low < high <= 1:
                 return float(low), float(high)
             case _:
-                raise ValueError("must be LOW:HIGH in t with 0 <= LOW < HIGH <= 1")
+                raise ValueError("must be LOW and HIGH in t with 0 <= LOW < HIGH <= 1")
 
 
 _ALLOWED = {

@@ -76,7 +76,7 @@ def test_the_command_of_a_swept_cell_names_the_part(
     [
         ("vae", "part must be PART=PLACE, such as vae=FILE, got 'vae'"),
         ("=there", "part must be PART=PLACE"),
-        ("vae=nowhere", "the vae is given as nowhere, which is neither a folder"),
+        ("vae=nowhere", "there is no file or folder 'nowhere', which is given as the vae"),
         ("hat=nowhere", "'hat' is no part of stable-diffusion that can be given"),
     ],
 )

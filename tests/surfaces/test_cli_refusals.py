@@ -49,6 +49,11 @@ PARAMETERS: list[tuple[list[str], str]] = [
     (["--negative-prompt", LONG], "at most 32000 characters"),
     (["--negative-prompt", "a\ud800b"], "half of a surrogate pair"),
     (["-m", "nothing"], "no model is called 'nothing'"),
+    (
+        ["-m", "models/sdxl.safetensors"],
+        "there is no file 'models/sdxl.safetensors'; check the path",
+    ),
+    (["-m", "flux.gguf"], "there is no file 'flux.gguf'; check the path"),
     (["-m", "weights.ckpt"], "a pickle"),
     (["--mask", "mask.png"], "inpainting"),
     (["--nope"], "No such option: --nope"),

@@ -130,6 +130,17 @@ def test_json_is_one_object_a_picture_and_one_for_the_whole(
     assert "(in 1 of 2 pictures)" in whole["notices"][0]["message"]
 
 
+def test_what_is_noticed_is_said_of_the_pictures_that_it_is_true_of(
+    run: Run, scene: Path, tiny: Path
+) -> None:
+    words = ("-n", "1", "-m", tiny, "-o", "out", "-q", "--json")
+    last = run("sweep", scene, "oil", "-s", "0.95:0.99:5", *words).out.splitlines()[-1]
+    said = [one["message"] for one in json.loads(last)["notices"] if one["code"] == "source-lost"]
+    assert [one.split()[2] for one in said[:3]] == ["0.95", "0.96", "0.97"]
+    assert all("(in 1 of 5 pictures)" in one for one in said[:3])
+    assert said[3:] == ["and 2 more like it, in sweep.json"]
+
+
 def test_a_sweep_of_one_transparent_picture_is_a_sweep_too(
     run: Run, folder: Path, scene: Path, tiny: Path
 ) -> None:

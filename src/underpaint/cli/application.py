@@ -43,6 +43,10 @@ def run(arguments: Sequence[str]) -> int:
         code = command.main(args=arguments, prog_name="underpaint", standalone_mode=False)
     except typer.TyperException as error:
         sentence = _one_line(error.format_message()).replace("Value error, ", "")
+        if "unexpected extra argument" in sentence:
+            sentence += (
+                "; texts with spaces stand in quotes, and only one picture is taken at a time"
+            )
         show_error("usage", sentence, as_json=as_json)
         return BAD_INPUT
     except (typer.Abort, Cancelled):

@@ -95,14 +95,16 @@ def _recipe_lines(recipe: Recipe) -> dict[str, object]:
         "strength": f"{asked.strength:g}{scale}: starts at alpha {start.alpha:.4f}, sigma "
         f"{start.sigma:.4f}, {start.signal_share:.1%} of the source's signal",
         "steps": recipe.plan.evaluations,
-        "sampler": f"{asked.sampler}, spacing {asked.spacing}",
+        "sampler": f"{asked.sampler}, spacing {asked.spacing}"
+        + ("" if asked.eta is None else f", eta {asked.eta:g}"),
         "guidance": f"{asked.guidance_scale:g}{where}"
         + (f", rescaled by {asked.guidance_rescale:g}" if asked.guidance_rescale else ""),
         "seed": asked.seed,
         "variation": f"{asked.variation:g} towards seed {asked.variation_seed}"
         if asked.variation
         else None,
-        "size": f"{recipe.size}, rendered at {recipe.working_size}",
+        "size": f"{recipe.size}, rendered at {recipe.working_size}"
+        + ("" if asked.size is None else f", fit {asked.fit}"),
         "model": f"{recipe.model.name}, {recipe.model.family}, SHA-256 {recipe.model.sha256}",
         "refiner": None
         if recipe.refiner is None

@@ -17,8 +17,16 @@ from underpaint.models import catalog
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.memory import Offload
 from underpaint.peers import Peer
+from underpaint.pixels.reading import shown
 from underpaint.planning import Precision
-from underpaint.request import Distilled, Request, SamplerName, StrengthScale, Told
+from underpaint.request import (
+    SAMPLER_NAMES,
+    Distilled,
+    Request,
+    SamplerName,
+    StrengthScale,
+    Told,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -83,10 +91,10 @@ class Wish:
             "steps",
             "--steps",
             "-n",
-            add=" Default: the model's own (Gesso 10, most 20) x strength, at least 4.",
+            add=" Default: the model's own (Gesso 10; models lists others) x strength, at least 4.",
         ),
     ] = None
-    steps_like: Annotated[Peer | None, _option("steps_like", "--steps-like")] = None
+    steps_like: Annotated[Peer | None, _option("steps_like", "--steps-like", metavar="TOOL")] = None
     guidance_scale: Annotated[
         float | None,
         _option("guidance_scale", "--guidance-scale", "-g", add=" Default: the model's own."),
@@ -107,7 +115,13 @@ class Wish:
     ] = None
     count: Annotated[int, _option("count", "--count")] = _default("count")
     sampler: Annotated[
-        SamplerName | None, _option("sampler", "--sampler", add=" Default: the model's own.")
+        SamplerName | None,
+        _option(
+            "sampler",
+            "--sampler",
+            add=f" {', '.join(SAMPLER_NAMES)}. Default: the model's own.",
+            metavar="NAME",
+        ),
     ] = None
     eta: Annotated[float | None, _option("eta", "--eta")] = None
     spacing: Annotated[Spacing | None, _option("spacing", "--spacing", add=" Default: model.")] = (
@@ -121,7 +135,9 @@ class Wish:
     )
     clip_skip: Annotated[int, _option("clip_skip", "--clip-skip")] = _default("clip_skip")
     prediction: Annotated[Told | None, _option("prediction", "--prediction")] = None
-    distilled: Annotated[Distilled | None, _option("distilled", "--distilled")] = None
+    distilled: Annotated[Distilled | None, _option("distilled", "--distilled", metavar="WAY")] = (
+        None
+    )
     work_size: Annotated[str, _option("work_size", "--work-size", metavar="auto|native|WxH")] = (
         _default("work_size")
     )
@@ -133,7 +149,8 @@ class Wish:
             "--output",
             "-o",
             help="A file (.png, .jpg, .webp, .avif), a folder, or - for standard output. "
-            "Default: <stem>-<seed>.png in this folder; a --count above 1 gives -1, -2, ….",
+            "Default: <stem>-<seed>.png in this folder, -1, -2, … for several; standard output where "
+            "SOURCE is -.",
             metavar="PATH",
         ),
     ] = None
@@ -277,7 +294,11 @@ def read_source(source: str) -> pixels.Picture:
     data = sys.stdin.buffer.read(_MOST_INPUT_BYTES + 1)
     if len(data) > _MOST_INPUT_BYTES:
         raise PictureError("standard input holds more than 512 MiB; save the picture and name it")
-    return pixels.read(data)
+    try:
+        return pixels.read(data)
+    except PictureError as problem:
+        sentence = str(problem).replace(shown(data), "standard input")
+        raise PictureError(sentence) from None
 
 
 def parts_of(typed: list[str] | None) -> dict[str, str] | None:

@@ -3,13 +3,15 @@
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from underpaint.cli import interrupted
 from underpaint.cli.options import Wish, command_with, read_source
 from underpaint.cli.reporting import Meter, facts_of, progress, show_json, show_line, show_notices
+from underpaint.levels import Spacing
+from underpaint.request import SAMPLER_NAMES
 from underpaint.results import Finished, Planned, Step
 from underpaint.startup import heap_settled
 from underpaint.sweeping.axes import Axis, check_count, read_axis
@@ -45,12 +47,29 @@ class Axes:
             "--seed", help=f"{_VALUES} Default: one random seed for all.", metavar="VALUES"
         ),
     ] = None
-    sampler: Annotated[str | None, typer.Option("--sampler", help=_NAMES, metavar="NAMES")] = None
-    spacing: Annotated[str | None, typer.Option("--spacing", help=_NAMES, metavar="NAMES")] = None
+    sampler: Annotated[
+        str | None,
+        typer.Option("--sampler", help=f"{_NAMES} {', '.join(SAMPLER_NAMES)}.", metavar="NAMES"),
+    ] = None
+    spacing: Annotated[
+        str | None,
+        typer.Option(
+            "--spacing", help=f"{_NAMES} {', '.join(get_args(Spacing))}.", metavar="NAMES"
+        ),
+    ] = None
+    variation_seed: Annotated[
+        int | None,
+        typer.Option(
+            "--variation-seed", help="Names the noise that --variation turns to, which needs it."
+        ),
+    ] = None
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="A folder for everything; made if need be.", metavar="DIR"
+            "--output",
+            "-o",
+            help="A folder for everything; made, in one that is there, if need be.",
+            metavar="DIR",
         ),
     ]
     yes: Annotated[bool, typer.Option("--yes", help="More than 400 pictures are wanted.")] = False
@@ -109,6 +128,7 @@ command = command_with(Axes, sweep, without=frozenset({"count", "mask", "output"
 
 def _planned(wish: Wish, own: Axes) -> Sweep:
     axes = own.axes(wish.prompt)
+    wish = replace(wish, variation_seed=own.variation_seed)
     if "sampler" in axes:  # what else was typed may depend on it
         wish = replace(wish, sampler=axes["sampler"].values[0])
     request = wish.request()

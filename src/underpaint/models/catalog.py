@@ -355,12 +355,14 @@ def _longest_cells(core: Mapping[str, Any]) -> int:
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise ModelError(
-            f"{_why_not_a_folder(folder)}; give a shipped name ({', '.join(SHIPPED)}) or a "
-            "folder in the diffusers layout"
+            f"{_why_not_a_folder(folder)}; give a shipped name ({', '.join(SHIPPED)}), a folder in the "
+            "diffusers layout, a .safetensors file or a name on the hub, such as owner/name"
         )
 
 
 def _why_not_a_folder(path: Path) -> str:
+    if path.suffix in {".safetensors", GGUF_ENDING} and not path.exists():
+        return f"there is no file {str(path)!r}; check the path"
     if path.suffix in PICKLE_ENDINGS:
         return (
             f"{path.name} is a pickle, which can run code when it is opened, and is never loaded; "

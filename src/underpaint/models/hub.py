@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from underpaint.errors import ModelError
-from underpaint.models.headers import HALF_VARIANTS
+from underpaint.models.headers import GGUF_ENDING, HALF_VARIANTS, PICKLE_ENDINGS
 
 _HALF = r"\w(?:[\w.-]{0,94}\w)?"  # so no name begins like a path
 _NAME = re.compile(rf"(?P<repo>{_HALF}/{_HALF})(@(?P<revision>[\w./-]{{1,128}}))?", re.ASCII)
@@ -46,7 +46,9 @@ class HubPlace:
 
 
 def is_hub_name(text: str) -> bool:
-    """Whether it can be a hub's name for a model, and no path that is there."""
+    """Whether it can be a hub's name for a model, and no path that is there or meant."""
+    if Path(text).suffix in {".safetensors", GGUF_ENDING, *PICKLE_ENDINGS}:
+        return False
     return _NAME.fullmatch(text) is not None and not Path(text).exists()
 
 

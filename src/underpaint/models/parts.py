@@ -155,6 +155,10 @@ def check_parts(family: Family, parts: GivenParts) -> None:
                 f"{role[:80]!r} is no part of {family.name} that can be given; these are: "
                 f"{', '.join(known)}"
             )
+        if not place.exists():
+            raise ModelError(
+                f"there is no file or folder {str(place)!r}, which is given as the {role}; check the path"
+            )
         if role.startswith("tokenizer") and not place.is_dir():
             raise ModelError(f"the {role} is given as {place.name}; give the folder of a tokenizer")
         if not (place.is_dir() or (place.is_file() and place.suffix == ".safetensors")):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from underpaint.sweeping.grid import Cell, Grid, lay_out
 DEFAULT_STRENGTHS = "0.2:0.9:8"
 FACTS, PAGE = "sweep.json", "sweep.html"
 VERSION = 1  # of the layout of sweep.json
+MOST_ALIKE = 3  # sentences of one kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Sweep:
         source: The source's path, as the one who runs a cell's command would type it.
         options: What else that command needs, by flag.
         seed_was_drawn: Whether nobody named a seed.
-        notices: What a person should know about some cells, each notice once.
+        notices: What a person should know about some cells, each sentence once.
     """
 
     grid: Grid
@@ -119,7 +121,7 @@ def plan_sweep(
         known = (earlier or {}).get("drawn_seed")
         fixed = fixed.model_copy(update={"seed": known if isinstance(known, int) else draw_seed()})
     grid = lay_out(fixed.model_copy(update={"source": picture}), axes)
-    notices: dict[str, list[Notice]] = {}
+    notices: dict[str, Counter[Notice]] = {}
     cells = tuple(_resolved(grid, picture, checkpoint, notices))
     planned = Sweep(
         grid=grid,
@@ -156,7 +158,7 @@ def _check_own_files(sweep: Sweep, earlier: Mapping[str, Any], *, overwrite: boo
 
 
 def _resolved(
-    grid: Grid, picture: pixels.Picture, checkpoint: Checkpoint, notices: dict[str, list[Notice]]
+    grid: Grid, picture: pixels.Picture, checkpoint: Checkpoint, notices: dict[str, Counter[Notice]]
 ) -> Iterator[Cell]:
     for cell in grid.cells():
         if needs_spectrum(cell.request):  # planned once the source is encoded
@@ -164,17 +166,21 @@ def _resolved(
             continue
         resolved = resolve(cell.request, checkpoint, picture.size, notices=picture.notices)
         for notice in resolved.plan.notices:
-            notices.setdefault(notice.code, []).append(notice)
+            notices.setdefault(notice.code, Counter())[notice] += 1
         again = {
             "refiner": cell.request.refiner
         }  # a place to open it from; only its name is resolved
         yield replace(cell, request=resolved.request.model_copy(update=again))
 
 
-def _summed_up(notices: Mapping[str, list[Notice]], cells: int) -> Iterator[Notice]:
+def _summed_up(notices: Mapping[str, Counter[Notice]], cells: int) -> Iterator[Notice]:
+    """Each sentence with the number of pictures that it is true of; many of a kind are counted."""
     for code, alike in notices.items():
-        of = "" if len(alike) == cells else f" (in {len(alike)} of {cells} pictures)"
-        yield Notice(code, alike[0].message + of)
+        for notice, count in list(alike.items())[:MOST_ALIKE]:
+            of = "" if count == cells else f" (in {count} of {cells} pictures)"
+            yield Notice(code, notice.message + of)
+        if (more := len(alike) - MOST_ALIKE) > 0:
+            yield Notice(code, f"and {more} more like it, in {FACTS}")
 
 
 def _earlier(folder: Path) -> dict[str, Any] | None:

@@ -125,9 +125,10 @@ def _sheet_page(sweep: Sweep, number: int, source: Image.Image) -> sheet.Page:
             image.load()
             return image
 
+    label = sheet.writable(grid.pages[number], number)
     return sheet.Page(
         title=grid.fixed.prompt if "prompt" not in _varied(sweep) else "",
-        details=[*([grid.pages[number]] if len(grid.pages) > 1 else []), _shared(sweep)],
+        details=[*([label] if len(grid.pages) > 1 else []), _shared(sweep)],
         columns=grid.columns,
         rows=grid.rows,
         source=source,

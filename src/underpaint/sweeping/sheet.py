@@ -65,10 +65,13 @@ def draw(page: Page) -> Image.Image:
     measures = _measured(page)
     blocks = list(_blocks(len(page.columns), measures.across))
     block_px = measures.head + len(page.rows) * measures.row_px + measures.gap
-    top_px = measures.gap + measures.picture[1] + line_px(measures.text) + 2 * measures.gap
+    lines = _top_lines(page, measures)
+    beside_px = sum(line_px(size) for _, size, _ in lines) + measures.gap
+    source_px = measures.picture[1] + line_px(measures.text)
+    top_px = measures.gap + max(source_px, beside_px) + 2 * measures.gap
     size = (measures.across_px, top_px + len(blocks) * block_px)
     sheet = Image.new("RGB", size, PAPER)
-    _draw_top(sheet, page, measures)
+    _draw_top(sheet, page, measures, lines)
     for i, columns in enumerate(blocks):
         _draw_block(sheet, page, measures, columns, top_px + i * block_px)
     return sheet
@@ -96,7 +99,7 @@ def _measured(page: Page) -> _Measures:
 def _labels_px(rows: Sequence[str], text: int, cell: int, gap: int) -> int:
     if not any(rows):
         return 0
-    return min(max(width_of(_writable(one, i), text) for i, one in enumerate(rows)), cell) + gap
+    return min(max(width_of(writable(one, i), text) for i, one in enumerate(rows)), cell) + gap
 
 
 def _blocks(columns: int, across: int) -> Iterator[range]:
@@ -104,24 +107,34 @@ def _blocks(columns: int, across: int) -> Iterator[range]:
         yield range(start, min(start + across, columns))
 
 
-def _draw_top(sheet: Image.Image, page: Page, measures: _Measures) -> None:
+def _top_lines(page: Page, measures: _Measures) -> list[tuple[str, int, str]]:
+    """What stands beside the source: each line, the size of its letters and their colour."""
+    text, large = measures.text, round(measures.text * 1.5)
+    within = max(measures.across_px - _beside_px(measures) - measures.gap, measures.cell)
+    title = page.title if can_write(page.title) else ""
+    room = max(1, (measures.picture[1] - (len(page.details) + 1) * line_px(text)) // line_px(large))
+    lines = [(one, large, INK) for one in wrapped(title, large, within_px=within, lines=room)]
+    for detail in page.details:
+        lines += [(one, text, FAINT) for one in wrapped(detail, text, within_px=within, lines=2)]
+    return lines
+
+
+def _beside_px(measures: _Measures) -> int:
+    return measures.gap + measures.cell + 2 * measures.gap
+
+
+def _draw_top(
+    sheet: Image.Image, page: Page, measures: _Measures, lines: Sequence[tuple[str, int, str]]
+) -> None:
     gap, text = measures.gap, measures.text
     left = gap + (measures.cell - measures.picture[0]) // 2
     sheet.paste(_thumbnail(page.source, measures.picture), (left, gap))
     write(sheet, (gap, gap + measures.picture[1] + gap // 2), "source", text, FAINT)
-    x, y = gap + measures.cell + 2 * gap, gap
-    within = max(sheet.width - x - gap, measures.cell)
-    large = round(text * 1.5)
-    title = page.title if can_write(page.title) else ""
-    room = max(1, (measures.picture[1] - (len(page.details) + 1) * line_px(text)) // line_px(large))
-    for line in wrapped(title, large, within_px=within, lines=room):
-        write(sheet, (x, y), line, large, INK)
-        y += line_px(large)
-    y += gap
-    for detail in page.details:
-        for line in wrapped(detail, text, within_px=within, lines=2):
-            write(sheet, (x, y), line, text, FAINT)
-            y += line_px(text)
+    y, colour_before = gap, lines[0][2] if lines else INK
+    for line, size, colour in lines:
+        y += gap if colour != colour_before else 0
+        write(sheet, (_beside_px(measures), y), line, size, colour)
+        y, colour_before = y + line_px(size), colour
 
 
 def _draw_block(
@@ -146,10 +159,10 @@ def _draw_block(
 
 
 def _fitted(words: str, text: int, within: int, lines: int, number: int = 0) -> list[str]:
-    return wrapped(_writable(words, number), text, within_px=within, lines=lines)
+    return wrapped(writable(words, number), text, within_px=within, lines=lines)
 
 
-def _writable(words: str, number: int) -> str:
+def writable(words: str, number: int) -> str:
     """The label, or a number for words that no font here can write."""
     return words if can_write(words) else f"prompt {number + 1}"
 
