@@ -11,7 +11,7 @@ MINUTES ?= 120
 .PHONY: demo test check bench bench-sd15 train evaluate-gesso pictures gallery guide clean
 
 demo: $(VENV)/.runtime
-	@$(BIN)/underpaint render examples/sketch.png "watercolour, golden hour" \
+	@$(BIN)/underpaint render examples/sketch.png "gouache" \
 		--strength 0.6 --seed 7 --output demo.png --overwrite
 	@echo "The sketch is examples/sketch.png, the painting is $(CURDIR)/demo.png"
 

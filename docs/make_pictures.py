@@ -7,12 +7,12 @@ from underpaint import Engine, Request
 ROOT = Path(__file__).parent.parent
 SKETCH = ROOT / "examples" / "sketch.png"
 PICTURES = ROOT / "docs" / "pictures"
-PROMPT = "watercolour, golden hour"
+PROMPT = "gouache"
 STRENGTHS = (0.3, 0.6, 0.75)
 OTHERS = {
-    "cold": "watercolour, cold colours",
-    "sepia": "watercolour, sepia",
-    "pencil": "pencil drawing",
+    "watercolour": "watercolour",
+    "oil": "oil painting",
+    "moonlight": "watercolour, moonlight",
 }
 
 
