@@ -61,13 +61,14 @@ def find_source(recipe: Recipe, result: Path) -> Path:
     named = result.parent / recipe.source.name if recipe.source.name else None
     if named is not None and named.name != recipe.source.name:
         named = None  # a name that leads elsewhere: the recipe is someone else's writing
-    candidates = [named] if named is not None and os.path.isfile(named) else []  # noqa: PTH113  Path's can raise
-    others = (one for one in (*candidates, *_neighbours(result.parent)) if not _is(one, result))
-    for one in others:
-        if _sha256(one) == recipe.source.sha256:
+    if named is not None and (not os.path.isfile(named) or _is(named, result)):  # noqa: PTH113  Path's can raise
+        named = None
+    candidates = [] if named is None else [named]
+    for one in (*candidates, *_neighbours(result.parent)):
+        if not _is(one, result) and _sha256(one) == recipe.source.sha256:
             return one
-    if candidates and not _is(candidates[0], result):
-        return candidates[0]
+    if named is not None:
+        return named
     which = f" {recipe.source.name!r}" if recipe.source.name else ""
     raise PictureError(
         f"the source{which} is not beside the picture, under {'that' if which else 'any'} name"

@@ -30,14 +30,13 @@ def command(
     Structure and edges run from 1 (the same) to 0; colour difference and palette distance are 0 where
     nothing changed, and seldom above 100. Their sizes may differ, their shapes may not.
     """
+    suffix = ""
     if map_file is not None:
         suffix = pixels.suffix_of(map_file)
         pixels.check_destination(map_file, overwrite=overwrite)
-    else:
-        suffix = None
     ours, theirs = pixels.read(source), pixels.read(result)
     found = compare(ours, theirs)
-    if map_file is not None and suffix is not None:
+    if map_file is not None:
         data = pixels.encode(heat_map(ours, theirs), suffix)
         pixels.write_atomically(map_file, data, overwrite=overwrite)
     notices = [
