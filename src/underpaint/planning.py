@@ -319,7 +319,7 @@ def _size_notices(asked: Request, size: Size, work: Size, own: Defaults) -> Iter
     """What to say of the size rendered at."""
     if work != size:
         its = "the picture is" if asked.size is None else "the result is to be"
-        message = f"{its} {size} and is rendered at {work}, then brought to that size"
+        message = f"{its} {size} and is rendered at {work}, then brought to {size}"
         yield Notice("work-size", message)
     side = math.isqrt(own.comfortable_area)
     least, most = own.seen_area
