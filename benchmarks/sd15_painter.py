@@ -183,6 +183,8 @@ def _compile(network: torch.nn.Module, device: torch.device) -> None:
 def _underpaint(opening: Opening) -> tuple[torch.nn.Module, Painter]:
     from underpaint import Engine, Request
 
+    if opening.compiled:
+        _make_traceable()
     engine = Engine(
         opening.checkpoint, device=opening.device, precision=opening.precision, offload="none"
     )
@@ -196,6 +198,27 @@ def _underpaint(opening: Opening) -> tuple[torch.nn.Module, Painter]:
 
     denoiser: Any = engine.model.denoiser
     return denoiser.network, paint
+
+
+def _make_traceable() -> None:
+    """Leaves weights in torch's layout, for the compiler to pack, and makes attention in blocks one operator."""
+    from underpaint.models import attention, onednn
+
+    onednn.pack = _left_alone
+    in_blocks = torch.library.custom_op(
+        "underpaint::in_blocks", attention.in_blocks, mutates_args=()
+    )
+    in_blocks.register_fake(_as_query)
+    attention.in_blocks = in_blocks
+
+
+def _left_alone(network: torch.nn.Module) -> None:
+    """In place of what packs a network's weights."""
+
+
+def _as_query(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:  # noqa: ARG001
+    """Attention's output, without content."""
+    return query.new_empty(query.shape)
 
 
 # --- diffusers ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from underpaint import pixels
+from underpaint.allocator import keep_freed
 from underpaint.codec import preview, preview_matrix
 from underpaint.denoiser import Guidance, Prompt, Row
 from underpaint.devices import denormals_flushed, describe, find_device, find_dtype
@@ -111,6 +112,8 @@ class Engine:
             model = catalog.find(model, prediction=prediction, distilled=distilled, parts=parts)
         self.checkpoint = model
         self.device = find_device(device)
+        if self.device.type == "cpu":
+            keep_freed()
         wide = model.family.core == "transformer"
         self.dtype = find_dtype(precision, self.device, wide=wide)
         if offload not in get_args(Offload):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from underpaint.errors import ModelError, Notice
 from underpaint.geometry import windows
-from underpaint.models import bands
+from underpaint.models import attention, bands
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.loading import fed, free_on_gpu, opened
 from underpaint.models.memory import free_memory
@@ -139,7 +139,8 @@ class Autoencoder:
 
     def _finite(self, x: Tensor, through: Callable[[Tensor], Tensor]) -> Tensor:
         """``through`` of ``x``; once more in float32 if it overflows, and in float32 from then on."""
-        made = through(x)
+        with attention.fastest(self.device):
+            made = through(x)
         if made.isfinite().all():
             return made
         if self.dtype is not torch.float32:

@@ -16,7 +16,7 @@ from torch import Tensor
 from underpaint.denoiser import Row
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Sentences, hidden_of
-from underpaint.models.loading import opened
+from underpaint.models.loading import opened, placed
 from underpaint.models.t5 import open_masked_reader
 from underpaint.models.transformer import (
     ExactTimes,
@@ -57,7 +57,7 @@ def open_denoiser(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
 ) -> TransformerDenoiser:
     """Its transformer."""
-    transformer = opened(ChromaTransformer2DModel, checkpoint, "transformer", dtype).to(device)
+    transformer = placed(opened(ChromaTransformer2DModel, checkpoint, "transformer", dtype), device)
     times = transformer.time_text_embed
     feed = Feed(ExactTimes().attach(times))
     times.register_forward_hook(partial(_in_numbers, dtype))

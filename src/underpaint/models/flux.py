@@ -18,7 +18,7 @@ from underpaint.denoiser import Prompt, Row
 from underpaint.errors import Notice
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Embedded, check_no_clip_skip, hidden_of, pooled_of
-from underpaint.models.loading import opened, opened_tokenizer
+from underpaint.models.loading import opened, opened_tokenizer, placed
 from underpaint.models.t5 import LongReader, open_long_reader
 from underpaint.models.transformer import (
     ExactTimes,
@@ -89,7 +89,7 @@ def open_denoiser(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
 ) -> TransformerDenoiser:
     """Its transformer."""
-    transformer = opened(FluxTransformer2DModel, checkpoint, "transformer", dtype).to(device)
+    transformer = placed(opened(FluxTransformer2DModel, checkpoint, "transformer", dtype), device)
     feed = Feed(checkpoint.embeds_guidance, ExactTimes().attach(transformer.time_text_embed))
     return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, unpacked)
 

@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from diffusers.models.model_loading_utils import (
@@ -14,10 +14,11 @@ from diffusers.models.model_loading_utils import (
 from diffusers.quantizers.quantization_config import GGUFQuantizationConfig
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from underpaint.errors import ModelError, is_short_memory
+from underpaint.models import onednn
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.flux_layout import as_diffusers
 from underpaint.models.headers import check_weights, read_header, variant_of
@@ -27,13 +28,15 @@ from underpaint.models.recognition import check_numbers
 from underpaint.models.single_file import opened_part
 from underpaint.models.vocabularies import complete_tokenizer
 
+Network = TypeVar("Network", bound=nn.Module)
+
 
 def opened(
     kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype | Literal["auto"]
 ) -> Any:
     """The network of that role, ready for inference; every weight comes from a checked file.
 
-    ``auto`` leaves transformers' numbers as they are stored.
+    ``auto`` leaves transformers' numbers as they are stored. Text encoders are set up for the CPU.
 
     Raises:
         ValueError: weights are missing.
@@ -47,14 +50,27 @@ def opened(
             network = opened_part(kind, part, role, None if dtype == "auto" else dtype)
         except ValueError as problem:
             raise ValueError(f"{part.file.name} does not fit, {problem}") from None
-        return network.eval().requires_grad_(requires_grad=False)
+    else:
+        network = _from_folder(kind, checkpoint, role, dtype)
+    if not _is_of_diffusers(kind):
+        onednn.use(network)
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _is_of_diffusers(kind: Any) -> bool:
+    return kind.__module__.startswith("diffusers")
+
+
+def _from_folder(
+    kind: Any, checkpoint: Checkpoint, role: str, dtype: torch.dtype | Literal["auto"]
+) -> Any:
     files = checked(checkpoint, role)
     variant = {"variant": name} if (name := variant_of(files[0])) else {}
     # the same way whether accelerate is installed or not
-    ours = kind.__module__.startswith("diffusers")
+    ours = _is_of_diffusers(kind)
     named = {"torch_dtype": dtype, "low_cpu_mem_usage": False} if ours else {"dtype": dtype}
     network, report = kind.from_pretrained(
-        part.config,
+        checkpoint.part(role).config,
         use_safetensors=True,
         local_files_only=True,
         output_loading_info=True,
@@ -65,7 +81,7 @@ def opened(
         raise ValueError(f"{role} has no weights for {missing[0]} ({len(missing)} missing)")
     if ours and dtype != "auto":
         _cast(network, dtype)
-    return network.eval().requires_grad_(requires_grad=False)
+    return network
 
 
 def _cast(network: Any, dtype: torch.dtype) -> None:
@@ -169,6 +185,14 @@ def without_chatter() -> Generator[None]:
             voice.set_verbosity(level)
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+def placed(network: Network, device: torch.device) -> Network:
+    """A denoising network on ``device``, as evaluation after evaluation likes it."""
+    network.to(device)
+    if device.type == "cpu":
+        onednn.pack(network)
+    return network
 
 
 def free_on_gpu(device: torch.device) -> int | None:

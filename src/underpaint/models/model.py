@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar, cast
 
 import torch
 
+from underpaint.allocator import give_back
 from underpaint.codec import Codec
 from underpaint.denoiser import Denoiser, Prompt
 from underpaint.errors import Notice
@@ -78,6 +79,7 @@ class Model:
         if self._denoiser is None:
             if self.takes_turns:
                 self._words = None
+                give_back()
             self._denoiser = self._opened(
                 lambda: self._adapter.open_denoiser(
                     self.checkpoint, device=self.device, dtype=self.dtype
@@ -91,6 +93,7 @@ class Model:
         if self._words is None:
             if self.takes_turns:
                 self._denoiser = None
+                give_back()
             self._words = self._opened(lambda: self._adapter.open_words(self.checkpoint))
         return self._words
 

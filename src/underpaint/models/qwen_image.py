@@ -19,7 +19,7 @@ from underpaint.denoiser import Row
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Sentences, hidden_of
 from underpaint.models.language_model import LanguageModel
-from underpaint.models.loading import opened, opened_tokenizer
+from underpaint.models.loading import opened, opened_tokenizer, placed
 from underpaint.models.transformer import ExactTimes, TransformerDenoiser, packed, unpacked
 from underpaint.models.upcast import in_float32
 
@@ -54,7 +54,9 @@ def open_denoiser(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
 ) -> TransformerDenoiser:
     """Its transformer."""
-    transformer = opened(QwenImageTransformer2DModel, checkpoint, "transformer", dtype).to(device)
+    transformer = placed(
+        opened(QwenImageTransformer2DModel, checkpoint, "transformer", dtype), device
+    )
     feed = Feed(ExactTimes().attach(transformer.time_text_embed))
     return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, unpacked)
 

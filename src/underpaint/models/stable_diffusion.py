@@ -21,7 +21,7 @@ from underpaint.models import attention
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.clip_text import ClipWords, TextModel, share_a_call, stacked
 from underpaint.models.embedded import Embedded, embedded, in_groups
-from underpaint.models.loading import fed, opened, opened_tokenizer
+from underpaint.models.loading import fed, opened, opened_tokenizer, placed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +59,15 @@ class UNetDenoiser:
         times = torch.tensor(
             [self.schedule.time(row.level) for row in rows], dtype=torch.float32, device=self.device
         )
-        output = self.network(
-            x,
-            times,
-            stacked(words).to(self.device, self.dtype),
-            timestep_cond=self._guidance_embedding(rows),
-            added_cond_kwargs=self._also(rows),
-            return_dict=False,
-        )[0]
+        with attention.fastest(self.device):
+            output = self.network(
+                x,
+                times,
+                stacked(words).to(self.device, self.dtype),
+                timestep_cond=self._guidance_embedding(rows),
+                added_cond_kwargs=self._also(rows),
+                return_dict=False,
+            )[0]
         estimates = cast("Tensor", output).float().cpu()
         return [
             to_x0(self.prediction, row.x, row.level, one)
@@ -141,8 +142,6 @@ def open_text_model(kind: Any, checkpoint: Checkpoint, role: str) -> TextModel:
 def open_unet(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
 ) -> UNet2DConditionModel:
-    """The UNet, channels last, its attention in the way that is fastest here."""
+    """The UNet, channels last."""
     unet = opened(UNet2DConditionModel, checkpoint, "unet", dtype)
-    if attention.pays(device, dtype):
-        attention.use_blocks(unet)
-    return unet.to(device=device, memory_format=torch.channels_last)
+    return placed(unet.to(memory_format=torch.channels_last), device)

@@ -19,7 +19,7 @@ from underpaint.models.catalog import Checkpoint
 from underpaint.models.clip_text import ClipWords
 from underpaint.models.embedded import Embedded, hidden_of, pooled_of
 from underpaint.models.json_files import read_json
-from underpaint.models.loading import opened
+from underpaint.models.loading import opened, placed
 from underpaint.models.prompt_syntax import parse
 from underpaint.models.stable_diffusion import open_text_model
 from underpaint.models.t5 import LongReader, open_long_reader
@@ -77,7 +77,7 @@ def open_denoiser(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
 ) -> TransformerDenoiser:
     """Its transformer."""
-    transformer = opened(SD3Transformer2DModel, checkpoint, "transformer", dtype).to(device)
+    transformer = placed(opened(SD3Transformer2DModel, checkpoint, "transformer", dtype), device)
     return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, unchanged)
 
 

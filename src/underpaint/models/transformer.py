@@ -9,6 +9,7 @@ from torch import Tensor
 
 from underpaint.denoiser import Row, to_x0
 from underpaint.levels import Prediction, Schedule
+from underpaint.models import attention
 from underpaint.models.embedded import in_groups, lengths_of
 
 Feed = Callable[[Tensor, Tensor, Sequence[Row]], Mapping[str, Any]]
@@ -77,7 +78,8 @@ class TransformerDenoiser:
             [self.schedule.time(row.level) for row in rows], dtype=torch.float32, device=self.device
         )
         arguments = {name: self._placed(value) for name, value in self.feed(x, times, rows).items()}
-        made = self.network(**arguments, return_dict=False)[0]
+        with attention.fastest(self.device):
+            made = self.network(**arguments, return_dict=False)[0]
         pictures = cast("list[Tensor]", made)  # a list of them, or a batch already
         output = torch.stack(pictures) if isinstance(made, list) else cast("Tensor", made)
         estimates = self.unpack(output.float().cpu(), x.shape[-2], x.shape[-1])

@@ -18,7 +18,7 @@ from underpaint.denoiser import Row
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.embedded import Sentences, hidden_of
 from underpaint.models.language_model import LanguageModel
-from underpaint.models.loading import opened, opened_tokenizer
+from underpaint.models.loading import opened, opened_tokenizer, placed
 from underpaint.models.transformer import TransformerDenoiser
 from underpaint.models.upcast import in_float32
 
@@ -52,7 +52,7 @@ def open_denoiser(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
 ) -> TransformerDenoiser:
     """Its transformer."""
-    transformer = opened(ZImageTransformer2DModel, checkpoint, "transformer", dtype).to(device)
+    transformer = placed(opened(ZImageTransformer2DModel, checkpoint, "transformer", dtype), device)
     feed = Feed(int(transformer.config.all_patch_size[0]))
     return TransformerDenoiser(transformer, checkpoint.schedule, device, dtype, feed, turned_round)
 
