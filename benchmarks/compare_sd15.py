@@ -1,7 +1,7 @@
 """Underpaint, diffusers and OpenVINO make the same pictures with one random SD 1.5, in turn, in one run.
 
     python -m benchmarks.compare_sd15 [--side 512] [--evaluations 12] [--runs 3] [--device auto]
-        [--size full|tiny] [--ways underpaint,diffusers,…] [--checkpoint DIR] [--json FILE]
+        [--size full|tiny|xl] [--ways underpaint,diffusers,…] [--checkpoint DIR] [--json FILE]
 
 Strength 0.6, guidance 7.5, DDIM on the levels that both have, the same source, words and noise, the same
 threads. Evaluations are counted at the network and must be equal. Each way has a process of its own, so
@@ -14,6 +14,7 @@ in each round, warm up with a short picture, and are measured on the next.
 Seconds of an evaluation are those inside the network; a picture's go from file to file. ``compiled`` ways
 compile the UNet alone, whole, with ``freezing`` on CPUs; for Underpaint it is this benchmark that does it.
 What this machine cannot run is listed with the reason; ``pip install openvino`` brings OpenVINO's ways.
+``--size xl`` compares with SDXL instead, in which OpenVINO has no way.
 Weights are random: speed can be judged by them, quality cannot; pictures are compared (PSNR) only to know
 that all compute the same.
 """
@@ -39,8 +40,8 @@ from underpaint.devices import describe, find_device, find_dtype
 from underpaint.errors import UnderpaintError
 
 KEPT = Path.home() / ".cache" / "underpaint-benchmarks"
-SIDES = {"full": 512, "tiny": 64}
-GEMM_SIDES = {"full": 4096, "tiny": 512}
+SIDES = {"full": 512, "tiny": 64, "xl": 512}
+GEMM_SIDES = {"full": 4096, "tiny": 512, "xl": 4096}
 # Two float32 pictures differ by rounding alone; one that is computed otherwise lies far below.
 AGREEING_DB = 40
 TABLE_ENTRIES = 1000  # of the schedule
@@ -150,7 +151,7 @@ def _facts(options: argparse.Namespace, device: torch.device, flops: int) -> dic
 def _introduce(facts: dict[str, Any], anew: Sequence[str]) -> None:
     print(f"built on: {json.dumps(facts['build'], sort_keys=True)}")
     print(
-        f"{facts['size']} SD 1.5, {facts['side']}x{facts['side']}, strength {STRENGTH}, "
+        f"{'full SDXL' if facts['size'] == 'xl' else facts['size'] + ' SD 1.5'}, {facts['side']}x{facts['side']}, strength {STRENGTH}, "
         f"{facts['evaluations']} guided evaluations of {facts['evaluation_flops'] / 1e12:.4g} TFLOP each, "
         f"counted at the network and equal for all; medians (and ranges) of {facts['runs']} rounds in turn"
     )

@@ -233,15 +233,13 @@ def _diffusers(opening: Opening) -> tuple[torch.nn.Module, Painter]:
 
 
 def _pipeline(opening: Opening, dtype: torch.dtype) -> Any:
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import (
-        StableDiffusionImg2ImgPipeline,
-    )
+    from diffusers.pipelines.auto_pipeline import AutoPipelineForImage2Image
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     from benchmarks.quiet import quieten
 
     quieten()
-    pipeline: Any = StableDiffusionImg2ImgPipeline.from_pretrained(
+    pipeline: Any = AutoPipelineForImage2Image.from_pretrained(
         opening.checkpoint, dtype=dtype, local_files_only=True
     )
     pipeline.set_progress_bar_config(disable=True)
@@ -279,6 +277,7 @@ def _noised_source(  # noqa: PLR0917  the pipeline's own arguments
     dtype: torch.dtype,
     device: torch.device,
     generator: torch.Generator,
+    *others: object,  # noqa: ARG001  SDXL's adds whether there is noise at all
 ) -> torch.Tensor:
     """In place of the pipeline's ``prepare_latents``, which draws once more, and in other numbers.
 

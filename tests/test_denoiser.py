@@ -118,6 +118,14 @@ def test_an_interval_holds_its_ends_and_nothing_beyond():
     assert acting == {0.2: False, 0.25: True, 0.5: True, 0.75: True, 0.8: False}
 
 
+def test_the_end_of_an_interval_holds_a_level_that_was_rounded_on_its_way():
+    flow = FlowSchedule()
+    rounded = flow.level(0.4 * (1 - 1 / 4))  # 0.30000000000000004
+    assert Guidance(5.0, high=flow.level(0.3)).acts_at(rounded)
+    assert Guidance(5.0, low=rounded).acts_at(flow.level(0.3))
+    assert not Guidance(5.0, high=flow.level(0.2999)).acts_at(rounded)
+
+
 def test_rows_are_not_guided_unless_told():
     row = Row(X0, PICTURE, Prompt("a boat"))
     assert (row.negative, row.guidance) == (None, Guidance(scale=1.0, rescale=0.0))

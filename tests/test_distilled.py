@@ -1,7 +1,9 @@
 """Distilled models: recognised, run in few steps at any strength, honest about what they never saw."""
 
 import json
+import re
 import shutil
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from tests.tiny_families import make_tiny_flux
 from underpaint import Engine, Request
 from underpaint.errors import RequestError
 from underpaint.geometry import Size
+from underpaint.levels import FlowSchedule, Schedule, read_schedule
 from underpaint.models import catalog
-from underpaint.models.distilled import DISTILLATIONS, named
+from underpaint.models.distilled import DISTILLATIONS, named, off_trained_times
+from underpaint.plan import make_plan
 from underpaint.planning import resolve
 
 
@@ -94,6 +98,31 @@ def test_what_is_advised_meets_only_trained_times(tiny: Path, tmp_path: Path) ->
         tiny, tmp_path / "b", distilled="turbo", strength=0.75, steps=3, spacing="karras"
     )
     assert "strength 0.75 with 3 steps and the model's own spacing would" in said
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
+@pytest.mark.parametrize("way", sorted(DISTILLATIONS))
+def test_advice_leads_to_no_further_advice(way: Any, sampler: str) -> None:
+    schedules = [
+        FlowSchedule(), FlowSchedule(terminal=0.02), table(), table(rescale_betas_zero_snr=True),
+    ]  # fmt: skip
+    followed = 0
+    for schedule, strength, steps in product(schedules, (0.2, 0.5, 0.77, 1.0), (1, 2, 3, 4, 8)):
+
+        def said(strength: float, steps: int, schedule: Schedule = schedule) -> str:
+            plan = make_plan(schedule, strength=strength, steps=steps, sampler=sampler)
+            notices = off_trained_times(way, schedule, plan.levels, sampler=sampler)
+            return " ".join(one.message for one in notices)
+
+        if advice := re.search(r"strength (\S+) with (\d+) step", said(strength, steps)):
+            assert said(float(advice[1]), int(advice[2])) == ""
+            followed += 1
+    assert followed > 10
+
+
+def table(**also: Any) -> Schedule:
+    told = {"_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear"}
+    return read_schedule({**told, "beta_start": 0.00085, "beta_end": 0.012, **also})
 
 
 @pytest.mark.parametrize("strength", [0.01, 0.24, 0.5, 0.99, 1.0])

@@ -114,6 +114,57 @@ def test_a_refiner_takes_over_where_it_was_told_to(pair: tuple[Path, Path]) -> N
     assert Recipe.from_json(recipe.to_json(), source=None).refiner == recipe.refiner
 
 
+@pytest.mark.parametrize(
+    ("strength", "start", "expected"),
+    [
+        (0.75, 0.2, ["refiner-unheard"]),
+        (0.75, 0.25, []),
+        (0.6, 0.6, ["base-unheard"]),
+        (0.15, 0.2, ["base-unheard"]),
+        (0.6, 0.5, []),
+    ],
+)
+def test_whoever_never_has_a_turn_is_told(
+    pair: tuple[Path, Path], strength: float, start: float, expected: list[str]
+) -> None:
+    fields = {"strength": strength, "steps": 3, "refiner": str(pair[1]), "refiner_start": start}
+    request = Request(source=soft_picture(48, 32), prompt="oil", **fields)
+    plan = Engine(pair[0], device="cpu").plan(request)
+    turns = {"refiner-unheard", "base-unheard"}
+    assert [one.code for one in plan.notices if one.code in turns] == expected
+
+
+def test_a_level_at_which_the_refiner_takes_over_is_its_own(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, second = pair
+    asked: list[tuple[int, float]] = []
+    plain = UNetDenoiser.__call__
+
+    def noted(self: UNetDenoiser, rows: Sequence[Row]) -> list[Tensor]:
+        asked.append((self.network.config["cross_attention_dim"], self.schedule.t(rows[0].level)))
+        return plain(self, rows)
+
+    monkeypatch.setattr(UNetDenoiser, "__call__", noted)
+    rendered(base, refiner=str(second), strength=0.4, steps=4, refiner_start=0.3)
+    # .4 * (1 - 1/4) is a little more than .3
+    assert asked == [(80, pytest.approx(0.4))] + [(48, pytest.approx(t)) for t in (0.3, 0.2, 0.1)]
+
+
+def test_a_refiner_that_predicts_noise_does_not_begin_with_nothing_else(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(pair[0], base)
+    file = base / "scheduler" / "scheduler_config.json"
+    said = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    file.write_text(json.dumps(json.loads(file.read_text()) | said))
+    with pytest.raises(RequestError, match="lower refiner_start"):
+        rendered(base, refiner=str(pair[1]), strength=1.0, refiner_start=1.0)
+    picture, _ = rendered(base, refiner=str(pair[1]), strength=1.0, refiner_start=0.9)
+    assert picture.std() > 0
+
+
 def test_a_refiner_of_other_latents_is_refused_before_anything_is_loaded(
     pair: tuple[Path, Path], tiny: Path
 ) -> None:

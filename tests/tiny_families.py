@@ -143,7 +143,16 @@ def make_tiny_xl(folder: Path, *, refiner: bool = False, seed: int = 0) -> Path:
         if not refiner:
             clip(32, projected=False).save_pretrained(folder / "text_encoder")
         clip(48).save_pretrained(folder / "text_encoder_2")
-    index = {
+    index = xl_index(refiner=refiner)
+    if refiner:
+        index["requires_aesthetics_score"] = True
+        return write(folder, "StableDiffusionXLImg2ImgPipeline", TABLE, index)
+    return write(folder, "StableDiffusionXLPipeline", TABLE, index)
+
+
+def xl_index(*, refiner: bool = False) -> dict[str, Any]:
+    """What SDXL's ``model_index.json`` says of its parts."""
+    return {
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": VAE,
         "text_encoder": ABSENT if refiner else CLIP,
@@ -152,10 +161,6 @@ def make_tiny_xl(folder: Path, *, refiner: bool = False, seed: int = 0) -> Path:
         "tokenizer_2": CLIP_WORDS,
         "force_zeros_for_empty_prompt": not refiner,
     }
-    if refiner:
-        index["requires_aesthetics_score"] = True
-        return write(folder, "StableDiffusionXLImg2ImgPipeline", TABLE, index)
-    return write(folder, "StableDiffusionXLPipeline", TABLE, index)
 
 
 def make_tiny_lcm(folder: Path, *, seed: int = 0) -> Path:

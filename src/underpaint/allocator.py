@@ -11,9 +11,12 @@ from functools import cache
 from typing import Any
 
 # malloc.h
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
+LARGE_BYTES = (
+    2**29
+)  # a block beyond it is still the kernel's: holes of that size would cost too much
 KEPT_BYTES = 2**30  # what is free at the end of the heap beyond it goes back
-PAD_BYTES = 2**28  # what the heap grows by at once; it becomes memory when it is first written
+PAD_BYTES = 2**26  # what the heap grows by at once; it becomes memory when it is first written
 
 
 @cache
@@ -26,7 +29,7 @@ def keep_freed() -> None:
     deciding = ("MALLOC_MMAP_", "MALLOC_TRIM_", "GLIBC_TUNABLES")
     if any(name.startswith(deciding) for name in os.environ) or (library := _glibc()) is None:
         return
-    library.mallopt(_MMAP_MAX, 0)
+    library.mallopt(_MMAP_THRESHOLD, LARGE_BYTES)
     library.mallopt(_TRIM_THRESHOLD, KEPT_BYTES)
     library.mallopt(_TOP_PAD, PAD_BYTES)
     library.mallopt(_ARENA_MAX, 1)  # those of threads hold blocks of 64 MB at most

@@ -33,7 +33,7 @@ class Guidance:
 
     def acts_at(self, level: Level) -> bool:
         """Whether a second, unconditional half is needed at ``level``."""
-        return self.scale != 1.0 and self.low.angle <= level.angle <= self.high.angle
+        return self.scale != 1.0 and self.low.at_or_below(level) and level.at_or_below(self.high)
 
 
 UNGUIDED = Guidance()

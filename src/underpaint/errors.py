@@ -60,7 +60,7 @@ class RecipeError(InputError):
 
 
 class Cancelled(UnderpaintError):
-    """The run was cancelled between two network calls; nothing was written."""
+    """The run was cancelled between two network calls; pictures finished before are whole."""
 
     code = "cancelled"
 

@@ -110,7 +110,9 @@ def repaint(
         if not active:
             return
         if cancelled():
-            raise Cancelled("the run was cancelled between two steps; nothing was written")
+            raise Cancelled(
+                "the run was cancelled between two steps; what was finished before is whole"
+            )
         group = [one for one in active if one.query.x.shape == active[0].query.x.shape]
         estimates = denoise([one.row for one in group])
         for one, x0 in zip(group, estimates, strict=True):

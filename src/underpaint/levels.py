@@ -23,6 +23,7 @@ Spacing = Literal["model", "karras", "log_snr"]
 
 KARRAS_RHO = 7.0  # Karras et al. 2022 (EDM), table 1: "rho = 7"
 MOST_ENTRIES = 100_000  # a hundred times what anybody trains on
+ROUNDING = 1e-9  # of an angle; a step of a table of 1000 is 1e-4 and more
 NOISE_RATIO_CAP = 80.0  # EDM's sigma_max; a ladder in sigma/alpha cannot begin at infinity
 
 
@@ -44,6 +45,10 @@ class Level:
     def angle(self) -> float:
         """``atan2(sigma, alpha)``: 0 for the picture, pi/2 for pure noise; free of scaling."""
         return math.atan2(self.sigma, self.alpha)
+
+    def at_or_below(self, other: "Level") -> bool:
+        """Whether it has at most the noise of ``other``, whatever was rounded on the way to either."""
+        return self.angle <= other.angle + ROUNDING
 
     @property
     def noise_ratio(self) -> float:

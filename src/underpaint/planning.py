@@ -128,13 +128,15 @@ def resolve(
         schedule,
         plan.levels,
         taught=taught,
+        sampler=request.sampler or own.sampler,
         spacing=request.spacing or "model",
         calibrated=scale is not None,
     )
     everything = (
         *(checkpoint.notices if plan.evaluations else ()),
-        *plan.notices, *said, *copied, *off, *known,
+        *plan.notices, *said, *(copied if plan.evaluations else ()), *off, *known,
         *_unheard(request, checkpoint, schedule, plan),
+        *_turns(request, schedule, plan, refiner),
         *notices,
         *_cut_off(asked, picture),
         *(_size_notices(asked, size, work, own) if plan.evaluations else ()),
@@ -278,14 +280,14 @@ def _unheard(
 ) -> Iterator[Notice]:
     """What to say of options that nothing hears where the network runs once a step."""
     low, high = request.guidance_interval
-    first, last = schedule.level(low).angle, schedule.level(high).angle
+    first, last = schedule.level(low), schedule.level(high)
     if not plan.evaluations:
         return
     if checkpoint.embeds_guidance:
         why = "this model takes the guidance scale as an input and runs once a step"
     elif request.guidance_scale == 1:
         why = "guidance is off at scale 1"
-    elif any(first <= level.angle <= last for level in plan.levels[:-1]):
+    elif any(first.at_or_below(level) and level.at_or_below(last) for level in plan.levels[:-1]):
         return
     else:
         why = f"no level of the run lies in the guidance interval {low:g}:{high:g}"
@@ -298,6 +300,39 @@ def _unheard(
     if given := [name for name, is_given in shaped.items() if is_given]:
         do = "does" if len(given) == 1 else "do"
         yield Notice("guidance-unheard", f"{' and '.join(given)} {do} nothing, because {why}")
+
+
+def _turns(
+    request: Request, schedule: Schedule, plan: Plan, refiner: Checkpoint | None
+) -> Iterator[Notice]:
+    """What to say where one of the model and its refiner never gets a turn.
+
+    Raises:
+        RequestError: the refiner predicts noise and would begin where nothing else is left.
+    """
+    if refiner is None or not plan.evaluations:
+        return
+    below, levels = schedule.level(request.refiner_start), plan.levels[:-1]
+    theirs = [level.at_or_below(below) for level in levels]
+    if theirs[0] and levels[0].alpha == 0 and refiner.schedule.prediction == "eps":
+        raise RequestError(
+            f"the refiner {refiner.name!r} predicts noise, and at strength 1 this model begins with nothing but "
+            "noise, of which that says nothing; lower refiner_start"
+        )
+    start = f"takes over at t = {request.refiner_start:g}"
+    if not any(theirs):
+        lowest = schedule.t(levels[-1])
+        yield Notice(
+            "refiner-unheard",
+            f"the refiner {start} and never has a turn, because the run's last level is {lowest:.3g}; "
+            f"take more steps, or a refiner_start of {math.ceil(100 * lowest) / 100:g}",
+        )
+    elif all(theirs):
+        yield Notice(
+            "base-unheard",
+            f"the refiner {start} and the run starts at {schedule.t(levels[0]):.3g}, so all of it is the "
+            "refiner's; lower refiner_start, or raise the strength",
+        )
 
 
 def _cut_off(asked: Request, picture: Size) -> Iterator[Notice]:

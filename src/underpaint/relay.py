@@ -59,7 +59,7 @@ class _Relayed:
         relay = cast("object", row.prompt)
         if not isinstance(relay, Relay):
             return self.inner, row
-        over = row.level.angle <= relay.below.angle
+        over = row.level.at_or_below(relay.below)
         negative = cast("object", row.negative)  # a pair too, or nothing
         if isinstance(negative, Relay):
             row = replace(row, negative=negative.second if over else negative.first)

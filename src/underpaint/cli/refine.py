@@ -90,8 +90,9 @@ def command(
     if output == "-":
         raise OutputError("refine renders several pictures; name a file or a folder with --output")
     places = destinations(
-        output, source=file, seed=other or 0, count=count, overwrite=overwrite, as_json=json
-    )
+        output, source=file, seed=other or 0, count=count, overwrite=overwrite, as_json=json,
+        over_source=True,  # the result; what it was made from is another file
+    )  # fmt: skip
     speaks = not (json or quiet)
     if speaks:
         show_notices(notices)

@@ -35,7 +35,7 @@ def show_error(code: str, message: str, *, as_json: bool) -> None:
 
 def show_json(content: Mapping[str, Any]) -> None:
     """One object on one line of standard output."""
-    show_line(json.dumps(content))
+    _print(json.dumps(content))
 
 
 def facts_of(made: "Recipe | Resolved") -> dict[str, Any]:
@@ -60,12 +60,16 @@ def facts_of(made: "Recipe | Resolved") -> dict[str, Any]:
 
 
 def show_line(text: str) -> None:
-    """One line of standard output.
+    """One line of standard output, whatever is in the names that it tells.
 
     Raises:
-        OutputError: nobody reads it any more.
+        OutputError: nobody reads it any more, or the disk is full.
     """
-    with _reader_may_leave():
+    _print(printable(text).replace("\n", "\\n"))
+
+
+def _print(text: str) -> None:
+    with _writing():
         print(text, flush=True)  # noqa: T201
 
 
@@ -75,7 +79,7 @@ def write_to_standard_output(data: bytes) -> None:
     Raises:
         OutputError: nobody reads them any more.
     """
-    with _reader_may_leave():
+    with _writing():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
@@ -93,7 +97,7 @@ def show_pairs(pairs: Mapping[str, object]) -> None:
     if not is_terminal(sys.stdout):
         width = max(map(len, shown))
         for name, value in shown.items():
-            show_line(f"{name:<{width}}  " + value.replace("\n", f"\n{'':<{width}}  "))
+            _print(f"{name:<{width}}  " + value.replace("\n", f"\n{'':<{width}}  "))
         return
     from rich.console import Console  # noqa: PLC0415  wanted by few commands
     from rich.table import Table  # noqa: PLC0415
@@ -180,10 +184,15 @@ def progress(*, quiet: bool) -> Generator[Meter]:
 
 
 @contextmanager
-def _reader_may_leave() -> Generator[None]:
+def _writing() -> Generator[None]:
+    """Whoever reads standard output may leave, and the disk that it goes to may be full."""
     try:
         yield
-    except BrokenPipeError:
-        # What Python would flush at its end goes nowhere, and says nothing about it.
+    except OSError as error:
+        # What is left, and what Python would flush at its end, goes nowhere and says nothing about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputError("standard output was closed before everything was written") from None
+        if isinstance(error, BrokenPipeError):
+            message = "standard output was closed before everything was written"
+        else:
+            message = f"standard output cannot be written to: {error.strerror}; name another place"
+        raise OutputError(message) from None

@@ -20,7 +20,8 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
 
-BAND_POSITIONS = 2**17  # of a map that are computed at once
+BAND_POSITIONS = 2**15  # of a map that are computed at once; more leave the processor's cache
+TINY = 1e-12  # what is added to a variance before its root is taken
 BYTES_A_PIXEL = 1100
 """What is held at most in float32: two maps of 128 channels, and the bands."""
 
@@ -160,9 +161,18 @@ def _statistics(source: Map, groups: int) -> tuple[Tensor, Tensor]:
     """Mean and variance of each group, float64 on the CPU; bands are joined as in Chan, Golub, LeVeque (1979)."""
     count, mean, spread = 0, torch.zeros(()), torch.zeros(())
     for begin, end in source.bands():
-        own = source.rows(begin, end)[0].float().reshape(groups, -1)
-        variance, middle = (one.cpu().double() for one in torch.var_mean(own, dim=1, correction=0))
-        more, apart = own.shape[1], middle - mean
+        own = source.rows(begin, end).contiguous(memory_format=torch.channels_last)
+        _, channels, height, width = own.shape
+        positions, more = height * width, channels * height * width // groups
+        # a single picture's own stride may be any, and torch's normalisation wants the one of its layout
+        own = own.as_strided(own.shape, (channels * positions, 1, width * channels, channels))
+        # it takes statistics on its way; weights make them float32
+        weight = torch.ones(channels, device=own.device)
+        _, middle, root = torch.native_group_norm(
+            own, weight, None, 1, channels, positions, groups, TINY
+        )
+        middle, root = (one[0].cpu().double() for one in (middle, root))
+        variance, apart = (root**-2 - TINY).clamp(min=0), middle - mean
         mean = mean + apart * (more / (count + more))
         spread = spread + variance * more + apart.square() * (count * more / (count + more))
         count += more

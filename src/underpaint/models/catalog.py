@@ -205,6 +205,11 @@ def find_cached(place: HubPlace) -> Checkpoint:
 def _found_on_hub(
     place: HubPlace, prediction: Told | None, distilled: Distilled | None, parts: GivenParts
 ) -> Checkpoint:
+    if not (place.folder / "model_index.json").is_file():
+        raise ModelError(
+            f"{place.repo} on the hub is no whole model in the diffusers layout; download its .safetensors file and "
+            "give that, or name it with --part if it is a part of one"
+        )
     found = _found(place.folder, prediction, distilled, parts)
     way, notices = found.distilled, found.notices
     if distilled is None and way == "none":  # a snapshot is called by its commit
@@ -291,6 +296,12 @@ def _read(
         notices=notices,
         parts=parts,
     )
+    taken, channels = core.get("in_channels"), int(checkpoint.latents[0])
+    if "vae" in parts and taken not in {None, channels, 4 * channels}:  # FLUX's take patches of 2x2
+        raise ModelError(
+            f"the autoencoder {parts['vae'].name!r} makes latents of {channels} channels, and the network of {name} "
+            "reads others; give one that was made for this family"
+        )
     _ = checkpoint.schedule  # a scheduler that cannot be read is refused now
     return checkpoint
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from underpaint.errors import Notice
 from underpaint.levels import Level, Schedule, Spacing
+from underpaint.plan import make_plan
 from underpaint.request import Distilled, SamplerName
 
 ON_GRID = 1e-3  # in t: a thousand-entry table rounds by half of it
@@ -76,6 +77,7 @@ def off_trained_times(
     levels: Sequence[Level],
     *,
     taught: int | None = None,
+    sampler: str = "euler",
     spacing: Spacing = "model",
     calibrated: bool = False,
 ) -> tuple[Notice, ...]:
@@ -86,6 +88,7 @@ def off_trained_times(
         schedule: Its noise levels.
         levels: Those of the run, with the picture at their end.
         taught: How many times a family's distillations were taught, where they are not the usual.
+        sampler: Which one runs; Heun's evaluates most levels twice.
         spacing: How they are spaced; only the model's own meets its times.
         calibrated: Whether strength was counted on another scale than the schedule's.
     """
@@ -93,21 +96,28 @@ def off_trained_times(
         return ()
     count = taught or DISTILLATIONS[way].times
     times = [schedule.t(level) for level in levels[:-1]]
-    off = [t for t in times if abs(t * count - round(t * count)) > ON_GRID * count]
+
+    def is_off(t: float) -> bool:
+        return abs(t * count - round(t * count)) > ON_GRID * count
+
+    off = [t for t in times if is_off(t)]
     if not off:
         return ()
     first = max(1, round(times[0] * count))
     steps = min(
         (n for n in range(1, first + 1) if first % n == 0), key=lambda n: abs(n - len(times))
     )
-    advice = f"strength {first / count:g} with {steps} step{'s' * (steps > 1)}"
-    advice += "" if spacing == "model" else " and the model's own spacing"
-    advice += ", on the schedule's scale," * calibrated
-    return (
-        Notice(
-            "off-trained-times",
-            f"this {way} distillation was taught {count} times, and {len(off)} of {len(times)} levels "
-            f"lie between them; the start is exact all the same, and {advice} would meet only times that "
-            "it knows",
-        ),
+    evaluations = 2 * steps - 1 if sampler == "heun" else steps
+    better = make_plan(
+        schedule, strength=first / count, steps=evaluations, sampler=sampler, spacing="model"
+    ).levels[:-1]
+    message = (
+        f"this {way} distillation was taught {count} times, and {len(off)} of {len(times)} levels "
+        "lie between them; the start is exact all the same"
     )
+    if not any(is_off(schedule.t(level)) for level in better):
+        advice = f"strength {first / count:g} with {evaluations} step{'s' * (evaluations > 1)}"
+        advice += "" if spacing == "model" else " and the model's own spacing"
+        advice += ", on the schedule's scale," * calibrated
+        message += f", and {advice} would meet only times that it knows"
+    return (Notice("off-trained-times", message),)

@@ -9,7 +9,8 @@ from pathlib import Path
 from underpaint.models.headers import PICKLE_ENDINGS, variant_of, weights_in
 from underpaint.models.parts import GivenParts
 
-OTHER_FRAMEWORKS = frozenset({".msgpack", ".onnx", ".h5"})
+# Files that lie beside weights and decide nothing: other frameworks' copies of them, and texts for people.
+OTHER_FRAMEWORKS = frozenset({".msgpack", ".onnx", ".onnx_data", ".h5", ".xml", ".pb", ".md"})
 SLOW_BYTES = 64 * 1024 * 1024  # takes a tenth of a second to hash
 
 

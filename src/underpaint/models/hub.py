@@ -33,11 +33,13 @@ class HubPlace:
         repo: ``owner/name``.
         commit: Its revision, in full.
         folder: The snapshot in the cache.
+        asked: The tag, branch or commit that led there; None where none was named.
     """
 
     repo: str
     commit: str
     folder: Path
+    asked: str | None = None
 
     @property
     def name(self) -> str:
@@ -53,13 +55,12 @@ def is_hub_name(text: str) -> bool:
 
 
 def names(text: str, place: HubPlace) -> bool:
-    """Whether ``text`` is a name of this model: without a revision, or with this one's."""
+    """Whether ``text`` is a name of this model: without a revision, with its commit, or with what led there."""
     found = _NAME.fullmatch(text)
-    return (
-        found is not None
-        and found["repo"] == place.repo
-        and (found["revision"] is None or place.commit.startswith(found["revision"]))
-    )
+    if found is None or found["repo"] != place.repo:
+        return False
+    revision = found["revision"]
+    return revision in {None, place.asked} or place.commit.startswith(revision)
 
 
 def cached() -> list[HubPlace]:
@@ -92,7 +93,7 @@ def find(text: str) -> HubPlace:
     found = _NAME.fullmatch(text)
     assert found is not None  # noqa: S101  is_hub_name was asked
     folder = _snapshot(found["repo"], found["revision"], _SMALL)
-    return HubPlace(found["repo"], folder.name, folder)
+    return HubPlace(found["repo"], folder.name, folder, found["revision"])
 
 
 def fetch_part(text: str) -> HubPlace:
@@ -105,7 +106,7 @@ def fetch_part(text: str) -> HubPlace:
     assert found is not None  # noqa: S101  is_hub_name was asked
     files = ("*.json", "*.txt", "diffusion_pytorch_model*.safetensors", "model*.safetensors")
     folder = _snapshot(found["repo"], found["revision"], files)
-    return HubPlace(found["repo"], folder.name, folder)
+    return HubPlace(found["repo"], folder.name, folder, found["revision"])
 
 
 def fetch_weights(place: HubPlace, roles: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
+from underpaint.allocator import give_back
 from underpaint.errors import ModelError, is_short_memory
 from underpaint.models import onednn
 from underpaint.models.catalog import Checkpoint
@@ -138,7 +139,15 @@ def opened_tokenizer(kind: Any, checkpoint: Checkpoint, role: str) -> Any:
         ModelError: the checkpoint is a single file, and its vocabulary is nowhere on this machine.
     """
     if checkpoint.file is None or role in checkpoint.parts:
-        return kind.from_pretrained(checkpoint.part(role).config, local_files_only=True)
+        place = checkpoint.part(role).config
+        if not place.is_dir():
+            raise ModelError(f"the model {checkpoint.name} has no folder {role}; fetch it anew")
+        try:
+            return kind.from_pretrained(place, local_files_only=True)
+        except Exception as problem:  # the tokenizers package raises plain ones
+            raise ModelError(
+                f"the {role} of the model {checkpoint.name} is damaged; fetch it anew"
+            ) from problem
     of_words = checkpoint.part(role.replace("tokenizer", "text_encoder"))
     encoder = read_json(of_words.config / "config.json")
     with TemporaryDirectory() as folder:
@@ -159,13 +168,15 @@ def refusals(checkpoint: Checkpoint) -> Generator[None]:
     except ModelError:
         raise
     except (
-        OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, SafetensorError
+        OSError, ValueError, RuntimeError, LookupError, TypeError, ImportError, SafetensorError
     ) as problem:  # fmt: skip
         if is_short_memory(problem):
             raise
-        first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        # torch has its reason in the second line
+        lines = (str(problem).strip() or type(problem).__name__).splitlines()[:2]
+        reason = " ".join(" ".join(lines).split())[:200].rstrip(".")
         raise ModelError(
-            f"the model {checkpoint.name} cannot be opened: {first_line[:200]}; fetch it anew"
+            f"the model {checkpoint.name} cannot be opened: {reason}; fetch it anew"
         ) from problem
 
 
@@ -192,6 +203,7 @@ def placed(network: Network, device: torch.device) -> Network:
     network.to(device)
     if device.type == "cpu":
         onednn.pack(network)
+        give_back()  # what was packed left its place
     return network
 
 

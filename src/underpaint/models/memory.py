@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from underpaint.allocator import give_back
 from underpaint.errors import ModelError, Notice
 from underpaint.models.catalog import Checkpoint
 
@@ -127,8 +128,10 @@ def _check(name: str, where: str, needed: int, free: int | None, advice: str) ->
 def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
     """Bytes of the CPU's memory that are free for this process; None where that cannot be known.
 
-    On Linux what the kernel calls available, or what a container's limit leaves where that is less.
+    On Linux what the kernel calls available, or what a container's limit leaves where that is less. What this
+    process keeps for its next tensors is given back first, as nobody could tell it from what is used.
     """
+    give_back()
     try:
         lines = meminfo.read_text().splitlines()
         told = dict(line.split(":", 1) for line in lines if ":" in line)

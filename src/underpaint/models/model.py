@@ -13,8 +13,10 @@ from underpaint.denoiser import Denoiser, Prompt
 from underpaint.errors import Notice
 from underpaint.models.autoencoder import TILE_PX, open_autoencoder
 from underpaint.models.catalog import Checkpoint
+from underpaint.models.headers import GGUF_ENDING, read_header
 from underpaint.models.loading import checked, free_on_gpu, refusals, without_chatter
 from underpaint.models.memory import Offload, check_fits, free_memory, needs_of
+from underpaint.models.recognition import check_numbers
 
 T = TypeVar("T")
 
@@ -117,8 +119,13 @@ def load(
     """
     checkpoint.fetch()
     for role in checkpoint.classes:
-        if "tokenizer" not in role and checkpoint.part(role).file is None:
+        if "tokenizer" in role:
+            continue
+        file = checkpoint.part(role).file
+        if file is None:
             checked(checkpoint, role)
+        elif file.suffix != GGUF_ENDING:
+            check_numbers(read_header(file))
     needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)
     turns = check_fits(
         checkpoint.name,

@@ -9,7 +9,7 @@ from pathlib import Path
 from underpaint.errors import ModelError
 from underpaint.models.families import Family
 from underpaint.models.headers import GGUF_ENDING, PRECISIONS, Header, check_weights, read_header
-from underpaint.models.hub import fetch_part, is_hub_name
+from underpaint.models.hub import HubPlace, fetch_part, is_hub_name, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,16 @@ class Given:
     Attributes:
         path: A folder in the diffusers layout, or a single file.
         name: What a recipe calls it: without folders, or a hub's name with its commit.
+        hub: Where it lies on a hub; None where it lies on this machine.
     """
 
     path: Path
     name: str
+    hub: HubPlace | None = None
 
     def is_at(self, place: str) -> bool:
-        """Whether ``place`` names it: by its name, with or without a commit, or by where it lies."""
-        if place == self.name or self.name.startswith(f"{place}@"):
+        """Whether ``place`` names it: by its name, on a hub with any that leads there, or by where it lies."""
+        if place == self.name or (self.hub is not None and names(place, self.hub)):
             return True
         return Path(os.path.expanduser(place)).resolve() == self.path.resolve()  # noqa: PTH111
 
@@ -136,7 +138,7 @@ def given(parts: Mapping[str, str | Path]) -> GivenParts:
 def _given(place: str | Path) -> Given:
     if isinstance(place, str) and is_hub_name(place):
         found = fetch_part(place)
-        return Given(found.folder, found.name)
+        return Given(found.folder, found.name, found)
     path = Path(os.path.expanduser(place))  # noqa: PTH111  never raises
     return Given(path, path.name)
 

@@ -86,9 +86,10 @@ def _split(
 
 def _split_by_mode(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
-        rgba = image.convert("RGBA")
+        # premultiplied grey has a way there that only leads through the other
+        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         alpha = rgba.getchannel("A")
-        grey = image.mode in {"LA", "L", "1"}
+        grey = image.mode in {"LA", "La", "L", "1"}
         return (rgba.getchannel("R") if grey else rgba.convert("RGB")), alpha
     if image.mode == "1":
         return image.convert("L"), None
@@ -116,7 +117,7 @@ def _by_profile(base: Image.Image, icc: bytes) -> Image.Image | None:
             base = base.getchannel("R")
         if _PROFILE_SPACES[base.mode] != space:
             return None
-        if base.mode != "CMYK" and _changes_nothing(profile, base.mode):
+        if base.mode in {"RGB", "L"} and _changes_nothing(profile, base.mode):
             return base
         return _converted(base, profile)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
