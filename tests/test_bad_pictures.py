@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from tests import picture_faults as made
 from underpaint import pixels
@@ -323,6 +323,32 @@ def test_what_such_an_avif_says_of_itself_is_read_too() -> None:
     sound = made.saved(made.drawing(), "AVIF", exif=block, xmp=b"<x:xmpmeta/>", quality=90)
     assert pixels.read_metadata(sound)[0] == b"<x:xmpmeta/>"
     assert pixels.read_metadata(sound.replace(b"MM\0*", b"\xff\xff\0*")) == (b"<x:xmpmeta/>", None)
+
+
+def test_grey_with_premultiplied_alpha_is_read_with_its_alpha() -> None:
+    grey, alpha = 200, 128
+    data = made.saved(Image.new("LA", (6, 4), (grey * alpha // 255, alpha)), "TIFF")
+    tag = struct.pack(
+        "<HHI", 338, 3, 1
+    )  # extra samples, one short: 2 is plain alpha, 1 premultiplied
+    assert data.count(tag + b"\x02\x00") == 1
+    picture = pixels.read(data.replace(tag + b"\x02\x00", tag + b"\x01\x00"))
+    assert picture.alpha is not None
+    assert set(np.asarray(picture.alpha).ravel().tolist()) == {alpha}
+    assert abs(int(picture.rgb[0, 0, 0]) - grey) <= 1
+
+
+def test_a_sound_lab_profile_is_no_damaged_one() -> None:
+    lab = ImageCms.createProfile("LAB")
+    drawn = made.drawing().convert("RGB")
+    way = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
+    data = made.saved(
+        ImageCms.applyTransform(drawn, way), "TIFF", icc_profile=ImageCms.ImageCmsProfile(lab).tobytes()
+    )  # fmt: skip
+    picture = pixels.read(data)
+    assert picture.notices == ()
+    apart = picture.rgb.astype(int) - np.asarray(drawn, dtype=int)
+    assert np.abs(apart).mean() < 4  # Lab in 8 bits
 
 
 @pytest.mark.parametrize("orientation", [0, 9])

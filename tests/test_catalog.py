@@ -110,7 +110,10 @@ def test_the_hash_covers_what_decides_pixels_and_nothing_else(copy: Path) -> Non
     (copy / "README.md").write_text("hello")
     (copy / "safety_checker").mkdir()
     (copy / "safety_checker" / "model.safetensors").write_bytes(b"x")
-    for junk in (".DS_Store", "flax_model.msgpack", "pytorch_model.bin", "model.fp16.safetensors"):
+    for junk in (
+        ".DS_Store", "flax_model.msgpack", "pytorch_model.bin", "model.fp16.safetensors",
+        "model.onnx", "model.onnx_data", "openvino_model.xml", "openvino_model.bin", "README.md",
+    ):  # fmt: skip
         (copy / "unet" / junk).write_bytes(b"x")
     assert catalog.find(str(copy)).sha256 == before
     rewrite(copy / "scheduler" / "scheduler_config.json", note="other")

@@ -1,5 +1,6 @@
 """The engine: what it promises about bytes, counts and events, on a checkpoint of random weights."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -371,6 +372,22 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(tiny: Path, scene: Path) -
         engine.render(Request(source=scene, prompt="x", model="gesso"))
     with pytest.raises(PictureError, match="no such file"):
         engine.render(Request(source="nowhere.png", prompt="x"))
+
+
+@pytest.mark.parametrize("damage", ["missing", "short"])
+def test_a_damaged_tokenizer_is_refused_by_its_name(
+    tiny: Path, scene: Path, tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(tiny, folder)
+    if damage == "missing":
+        shutil.rmtree(folder / "tokenizer")
+    else:
+        vocabulary = folder / "tokenizer" / "vocab.json"
+        vocabulary.write_bytes(vocabulary.read_bytes()[:100])
+        (folder / "tokenizer" / "tokenizer.json").unlink(missing_ok=True)
+    with pytest.raises(ModelError, match=r"tokenizer.*; fetch it anew"):
+        Engine(folder).render(Request(source=scene, prompt="x", steps=1))
 
 
 @pytest.mark.parametrize("damage", ["missing", "short", "other network", "not safetensors"])

@@ -16,9 +16,12 @@ from tests.tiny_families import make_tiny_xl
 from underpaint import Engine, Request, refine, render, sweep
 from underpaint.denoiser import Denoiser, Guidance, Prompt, Row
 from underpaint.errors import RequestError
+from underpaint.geometry import Size
 from underpaint.guidance import guided
 from underpaint.levels import Level, Prediction
+from underpaint.models import catalog
 from underpaint.models.stable_diffusion import UNetDenoiser
+from underpaint.planning import resolve
 from underpaint.recipe import Recipe
 from underpaint.relay import Relay, relayed
 
@@ -129,7 +132,7 @@ def test_whoever_never_has_a_turn_is_told(
 ) -> None:
     fields = {"strength": strength, "steps": 3, "refiner": str(pair[1]), "refiner_start": start}
     request = Request(source=soft_picture(48, 32), prompt="oil", **fields)
-    plan = Engine(pair[0], device="cpu").plan(request)
+    plan = resolve(request, catalog.find(pair[0]), Size(48, 32)).plan
     turns = {"refiner-unheard", "base-unheard"}
     assert [one.code for one in plan.notices if one.code in turns] == expected
 

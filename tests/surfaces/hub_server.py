@@ -10,7 +10,7 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+COMMIT, TAG = "0123456789abcdef0123456789abcdef01234567", "v1"
 OWN = "someone/tiny"
 
 
@@ -77,7 +77,7 @@ def serving(folder: Path) -> Iterator[Hub]:  # noqa: C901  one handler, nested w
                 self._refused(404, "RepoNotFound")
             elif hub.gated:
                 self._refused(403, "GatedRepo")
-            elif revision not in {"main", COMMIT}:
+            elif revision not in {"main", TAG, COMMIT}:
                 self._refused(404, "RevisionNotFound")
             else:
                 return True

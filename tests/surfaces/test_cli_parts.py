@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from tests.surfaces.conftest import Run
 from tests.tiny_checkpoint import make_tiny_checkpoint
+from tests.tiny_families import make_tiny_sd3
 from underpaint import Engine, Request, RequestError, render
 from underpaint.models import catalog
 from underpaint.origins import recipe_of
@@ -87,6 +90,26 @@ def test_a_part_that_cannot_be_used_is_one_sentence(
     assert said.code == 2
     assert sentence in said.err
     assert len(said.err.splitlines()) == 1
+
+
+def test_an_autoencoder_of_other_channels_is_one_sentence(
+    run: Run, scene: Path, tiny: Path, tmp_path: Path
+) -> None:
+    wide = make_tiny_sd3(tmp_path / "sd3") / "vae"
+    said = run("plan", scene, "-m", tiny, "--part", f"vae={wide}")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "makes latents of 16 channels" in said.err
+
+
+def test_a_part_in_whole_numbers_is_refused(
+    run: Run, scene: Path, tiny: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "small.safetensors"
+    weights = load_file(tiny / "text_encoder" / "model.safetensors")
+    save_file({name: one.to(torch.int8) for name, one in weights.items()}, file)
+    said = run("render", scene, "oil", "-n", "1", "-m", tiny, "--part", f"text_encoder={file}")
+    assert said.code == 2
+    assert "is quantised to whole numbers" in said.err
 
 
 def test_a_part_that_is_given_twice_is_one_sentence(

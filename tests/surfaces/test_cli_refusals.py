@@ -12,6 +12,7 @@ from underpaint.cli import application
 
 pytestmark = pytest.mark.usefixtures("folder")
 
+FULL = Path("/dev/full")
 LONG = "x" * 32_001
 
 # What is typed after `render scene.png oil`, and what the sentence must hold.
@@ -136,6 +137,55 @@ def test_a_closed_standard_stream_is_refused_as_such(scene: Path) -> None:
         done = subprocess.run([*shell, *command_line(*words)], stderr=subprocess.PIPE, check=False)
         assert done.returncode == 2, done.stderr
         assert sentence in done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no such device here")
+@pytest.mark.parametrize(
+    "words",
+    [["plan", "oil"], ["plan", "oil", "--json"], ["render", "oil", "-n", "1", "-o", "-"]],
+    ids=" ".join,
+)
+def test_a_full_disk_behind_standard_output_is_one_sentence(
+    words: list[str], scene: Path, tiny: Path
+) -> None:
+    command, *others = words
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            command_line(command, scene, *others, "-m", tiny), stdout=full, stderr=subprocess.PIPE, check=False
+        )  # fmt: skip
+    assert done.returncode == 2
+    if "--json" in words:  # its place for errors is full too
+        assert done.stderr == b""
+    else:
+        assert b"error: standard output cannot be written to: No space left" in done.stderr
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_the_source_is_never_written_over(run: Run, folder: Path, scene: Path, tiny: Path) -> None:
+    before = scene.read_bytes()
+    (folder / "link.png").symlink_to(scene)
+    for words in (
+        ["render", scene, "oil", "-o", scene],
+        ["render", scene, "oil", "-o", "link.png"],
+        ["find", scene, "oil", "--keep", "0.5", "-o", scene],
+        ["plan", scene, "oil", "--preview", scene],
+    ):
+        done = run(*words, "-m", tiny, "--overwrite")
+        assert (done.code, done.err.count("\n")) == (2, 1)
+        assert "is the source, which is never written over" in done.err
+    assert scene.read_bytes() == before
+
+
+def test_names_do_not_steer_the_terminal(run: Run, folder: Path, scene: Path, tiny: Path) -> None:
+    name = "a\x1b]0;title\x07\nb.png"
+    done = run("render", scene, "oil", "-n", "1", "-m", tiny, "-o", name)
+    assert done.code == 0, done.err
+    assert (folder / name).is_file()
+    assert done.out.count("\n") == 1
+    assert "\x1b" not in done.out
+    assert r"a\x1b]0;title\x07\nb.png" in done.out
+    again = run("replay", name, "--source", scene, "-m", tiny)
+    assert (again.code, again.out.count("\n"), "\x1b" in again.out) == (0, 1, False)
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_a_model_is_loaded(

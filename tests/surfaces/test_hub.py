@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from PIL import Image
 from safetensors.torch import load_file
 
-from tests.surfaces.hub_server import COMMIT, OWN, Hub, serving
+from tests.surfaces.hub_server import COMMIT, OWN, TAG, Hub, serving
 from tests.tiny_checkpoint import make_tiny_checkpoint
 from underpaint.errors import ModelError
 from underpaint.models import hub as hub_names
@@ -82,6 +82,28 @@ def test_a_model_of_the_hub_is_fetched_once_pinned_and_then_read_offline(
     again = underpaint(hub, tmp_path, "replay", "a.png", "--source", scene, HF_HUB_OFFLINE="1")
     assert again.returncode == 0, again.stderr
     assert "every byte is the same" in again.stdout
+
+
+@pytest.mark.parametrize("revision", [TAG, "main", COMMIT])
+def test_a_revision_may_be_a_tag_a_branch_or_a_commit(
+    hub: Hub, scene: Path, tmp_path: Path, revision: str
+) -> None:
+    words = ("render", scene, "oil", "-n", 1, "--seed", 1, "-m", f"{OWN}@{revision}", "--json")
+    done = underpaint(hub, tmp_path, *words, "-o", "a.png")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert json.loads(done.stdout)["model"] == f"{OWN}@{COMMIT}"
+
+
+def test_a_repository_that_is_no_whole_model_is_refused_by_its_name(
+    tiny: Path, scene: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(tiny / "vae", repository)
+    with serving(repository) as hub:
+        done = underpaint(hub, tmp_path, "plan", scene, "oil", "-m", OWN)
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"error: {OWN} on the hub is no whole model in the diffusers layout")
 
 
 def test_what_is_in_the_cache_is_listed_without_a_network(
@@ -222,6 +244,8 @@ def test_an_autoencoder_with_a_repository_of_its_own_takes_the_place_of_the_mode
         (repository / "taesd_decoder.safetensors").unlink()
         beside = underpaint(hub, tmp_path, *words, "--part", f"vae={repository}", "-o", "b.png")
         assert beside.returncode == 0, beside.stderr
+        tagged = underpaint(hub, tmp_path, *words, "--part", f"vae={OWN}@{TAG}", "-o", "c.png")
+        assert tagged.returncode == 0, tagged.stderr + tagged.stdout
         again = ("replay", "a.png", "--source", scene, "-m", tiny)
         assert underpaint(hub, tmp_path, *again, HF_HUB_OFFLINE="1").returncode == 0
     assert recipe_of(tmp_path / "a.png").request.parts == {"vae": f"{OWN}@{COMMIT}"}
