@@ -12,9 +12,7 @@ from typing import Any
 
 # malloc.h
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
-LARGE_BYTES = (
-    2**29
-)  # a block beyond it is still the kernel's: holes of that size would cost too much
+LARGE_BYTES = 2**29  # a block beyond it is still the kernel's, as its hole would cost too much
 KEPT_BYTES = 2**30  # what is free at the end of the heap beyond it goes back
 PAD_BYTES = 2**26  # what the heap grows by at once; it becomes memory when it is first written
 
