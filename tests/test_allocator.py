@@ -44,10 +44,10 @@ def measured(*how: str, **environment: str) -> tuple[int, int]:
 @pytest.mark.parametrize("where", [[], ["thread"]])
 def test_a_tensor_gets_the_memory_that_the_last_one_left(where: list[str]) -> None:
     fetched, given_back = measured("keep", *where)
-    assert fetched < 1.5 * PAGES
+    assert fetched < 0.5 * measured(*where)[0]  # in whatever size the kernel hands out pages
     assert given_back > 0.9 * PAGES
-    assert measured(*where)[0] > 6 * PAGES
 
 
 def test_whoever_tuned_the_library_in_the_environment_is_obeyed() -> None:
-    assert measured("keep", MALLOC_MMAP_THRESHOLD_=str(2**20))[0] > 6 * PAGES
+    tuned = measured("keep", MALLOC_MMAP_THRESHOLD_=str(2**20))
+    assert tuned[0] > 0.8 * measured()[0]

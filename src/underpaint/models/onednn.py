@@ -45,7 +45,9 @@ def use(network: nn.Module) -> None:
 
 
 def pack(network: nn.Module) -> None:
-    """The same, and packs their weights and those of wide convolutions, layer by layer.
+    """The same, and packs their weights and, with AVX512, those of wide convolutions, layer by layer.
+
+    With AVX2 alone torch's way with convolutions is the faster one (SD 1.5's UNet, 512²: 7.5 s, packed 9.0).
 
     A packed weight takes the other's place, so it is held once. Its shape and numbers (``dtype``) stay, and
     ``to_dense`` gives it back. Layers in numbers that oneDNN does not multiply here are left as they are.
@@ -56,7 +58,7 @@ def pack(network: nn.Module) -> None:
         if type(module) is nn.Linear and _multiplies(module.weight.dtype):
             packed = torch.ops.mkldnn._reorder_linear_weight(module.weight.detach())  # noqa: SLF001
             module.__class__ = Linear
-        elif type(module) is nn.Conv2d and _is_wide(module) and _multiplies(module.weight.dtype):
+        elif _convolves() and type(module) is nn.Conv2d and _is_wide(module):
             packed = torch.ops.mkldnn._reorder_convolution_weight(  # noqa: SLF001
                 module.weight.detach(),
                 module.padding,
@@ -76,6 +78,10 @@ def is_here() -> bool:
     return vectors and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
 
 
+def _convolves() -> bool:
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
 def _multiplies(dtype: torch.dtype) -> bool:
     native = dtype is torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
     return native or dtype is torch.float32
@@ -86,4 +92,4 @@ def _is_wide(layer: nn.Conv2d) -> bool:
     plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     channels = min(layer.in_channels, layer.out_channels) // layer.groups
     wide = channels >= LEAST_CHANNELS and layer.weight.numel() >= LEAST_WEIGHTS
-    return plain and wide and min(layer.kernel_size) > 1
+    return plain and wide and min(layer.kernel_size) > 1 and _multiplies(layer.weight.dtype)
