@@ -91,6 +91,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_tiny_xl(folder / "base"), make_tiny_xl(folder / "refiner", refiner=True, seed=5)
 
 
+def retold(model: Path, tmp_path: Path, **scheduler: Any) -> Path:
+    """A copy whose scheduler says something else."""
+    folder = tmp_path / "retold"
+    shutil.copytree(model, folder)
+    file = folder / "scheduler" / "scheduler_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | scheduler))
+    return folder
+
+
 def rendered(model: Path, **asked: Any) -> tuple[np.ndarray, Recipe]:
     engine = Engine(model, device="cpu", precision="float32")
     fields = {"strength": 0.6, "steps": 4, "guidance_scale": 3.0, **asked}
@@ -157,11 +166,7 @@ def test_a_level_at_which_the_refiner_takes_over_is_its_own(
 def test_a_refiner_that_predicts_noise_does_not_begin_with_nothing_else(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    base = tmp_path / "base"
-    shutil.copytree(pair[0], base)
-    file = base / "scheduler" / "scheduler_config.json"
-    said = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
-    file.write_text(json.dumps(json.loads(file.read_text()) | said))
+    base = retold(pair[0], tmp_path, prediction_type="v_prediction", rescale_betas_zero_snr=True)
     with pytest.raises(RequestError, match="lower refiner_start"):
         rendered(base, refiner=str(pair[1]), strength=1.0, refiner_start=1.0)
     picture, _ = rendered(base, refiner=str(pair[1]), strength=1.0, refiner_start=0.9)
@@ -178,11 +183,7 @@ def test_a_refiner_of_other_latents_is_refused_before_anything_is_loaded(
 def test_a_flow_and_a_refiner_that_is_none_are_not_combined(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    flow = tmp_path / "flow"
-    shutil.copytree(pair[0], flow)
-    scheduler = flow / "scheduler" / "scheduler_config.json"
-    told = json.loads(scheduler.read_text()) | {"prediction_type": "flow_prediction"}
-    scheduler.write_text(json.dumps(told))
+    flow = retold(pair[0], tmp_path, prediction_type="flow_prediction")
     with pytest.raises(RequestError, match="one is a flow and one is none"):
         rendered(flow, refiner=str(pair[1]))
 

@@ -5,7 +5,6 @@ again: 800 000 of them and a quarter of the time in Stable Diffusion's decoder a
 """
 
 import ctypes
-import gc
 import os
 from functools import cache
 from typing import Any
@@ -34,8 +33,7 @@ def keep_freed() -> None:
 
 
 def give_back() -> None:
-    """Gives what is free to the system, such as text encoders that were let go."""
-    gc.collect()  # their hooks know them, and they their hooks
+    """Gives what is free to the system."""
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
 

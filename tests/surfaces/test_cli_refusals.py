@@ -162,18 +162,28 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(
 
 
 def test_the_source_is_never_written_over(run: Run, folder: Path, scene: Path, tiny: Path) -> None:
-    before = scene.read_bytes()
+    model = ("-m", tiny)
+    assert run("render", scene, "oil", "-n", "1", "-o", "near.png", *model).code == 0
+    files = (scene, folder / "near.png")
+    before = [file.read_bytes() for file in files]
     (folder / "link.png").symlink_to(scene)
     for words in (
-        ["render", scene, "oil", "-o", scene],
-        ["render", scene, "oil", "-o", "link.png"],
-        ["find", scene, "oil", "--keep", "0.5", "-o", scene],
-        ["plan", scene, "oil", "--preview", scene],
+        ["render", scene, "oil", "-o", scene, *model],
+        ["render", scene, "oil", "-o", "link.png", *model],
+        ["find", scene, "oil", "--keep", "0.5", "-o", scene, *model],
+        ["plan", scene, "oil", "--preview", scene, *model],
+        ["replay", "near.png", "-o", scene, *model],
+        ["refine", "near.png", "--count", "1", "-o", scene, *model],
+        ["refine", "near.png", "--strength", "0.2", "--count", "1", "-o", "near.png", *model],
+        ["compare", scene, "near.png", "--heat-map", scene],
+        ["compare", scene, "near.png", "--heat-map", "near.png"],
     ):
-        done = run(*words, "-m", tiny, "--overwrite")
-        assert (done.code, done.err.count("\n")) == (2, 1)
+        done = run(*words, "--overwrite")
+        assert (done.code, done.err.splitlines()[-1].startswith("error")) == (2, True), words
         assert "is the source, which is never written over" in done.err
-    assert scene.read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
+    again = ("replay", "near.png", "-o", "near.png", "--overwrite", *model)
+    assert run(*again).code == 0  # a result is not its own source
 
 
 def test_names_do_not_steer_the_terminal(run: Run, folder: Path, scene: Path, tiny: Path) -> None:

@@ -34,6 +34,8 @@ def command(
     if map_file is not None:
         suffix = pixels.suffix_of(map_file)
         pixels.check_destination(map_file, overwrite=overwrite)
+        for one in (source, result):
+            pixels.check_source_stays(map_file, one)
     ours, theirs = pixels.read(source), pixels.read(result)
     found = compare(ours, theirs)
     if map_file is not None:

@@ -21,7 +21,7 @@ def destinations(
     count: int,
     overwrite: bool,
     as_json: bool,
-    over_source: bool = False,
+    painted_from: str | Path | None = None,
 ) -> list[Destination]:
     """A free place for each of ``count`` pictures.
 
@@ -33,7 +33,7 @@ def destinations(
         count: How many; above 1 the names end in ``-1``, ``-2``, ….
         overwrite: Whether existing files may be replaced.
         as_json: Whether standard output is taken by JSON.
-        over_source: Whether the source itself may be replaced.
+        painted_from: The file that they are painted from, where ``source`` is another; it is never written over.
 
     Raises:
         OutputError: a place is taken, missing, closed or the source, or no format has that ending.
@@ -53,21 +53,9 @@ def destinations(
     places = [place] if count == 1 else [_numbered(place, i) for i in range(1, count + 1)]
     for one in places:
         pixels.check_destination(one, overwrite=overwrite)
-        if not over_source:
-            check_source_stays(one, source)
+        if source != STANDARD:
+            pixels.check_source_stays(one, painted_from or source)
     return list(places)
-
-
-def check_source_stays(place: str | Path, source: str) -> None:
-    """Makes sure that a place is not the source, by another name either.
-
-    Raises:
-        OutputError: it is; a result without its source cannot be replayed, and the source may be the only one.
-    """
-    if source != STANDARD and os.path.realpath(place) == os.path.realpath(source):
-        raise OutputError(
-            f"{str(place)!r} is the source, which is never written over; name another file"
-        )
 
 
 def write(

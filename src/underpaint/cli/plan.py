@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from underpaint import pixels
-from underpaint.cli.destinations import check_source_stays, destinations
-from underpaint.cli.options import Wish, command_with, read_source
+from underpaint.cli.destinations import destinations
+from underpaint.cli.options import STANDARD, Wish, command_with, read_source
 from underpaint.cli.reporting import facts_of, show_json, show_line, show_notices, show_pairs
 from underpaint.cli.survival_chart import survival_chart, survival_facts
 from underpaint.models.catalog import Checkpoint
@@ -51,7 +51,8 @@ def plan(wish: Wish, views: Views) -> None:
     if views.preview is not None:
         pixels.suffix_of(views.preview)
         pixels.check_destination(views.preview, overwrite=wish.overwrite)
-        check_source_stays(views.preview, wish.source)
+        if wish.source != STANDARD:
+            pixels.check_source_stays(views.preview, wish.source)
     found: Spectrum | None = None
     if views.survival or views.preview is not None or needs_spectrum(asked):
         found = _measured(wish, views, checkpoint, picture)

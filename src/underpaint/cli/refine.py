@@ -91,7 +91,7 @@ def command(
         raise OutputError("refine renders several pictures; name a file or a folder with --output")
     places = destinations(
         output, source=file, seed=other or 0, count=count, overwrite=overwrite, as_json=json,
-        over_source=True,  # the result; what it was made from is another file
+        painted_from=planned.source,
     )  # fmt: skip
     speaks = not (json or quiet)
     if speaks:

@@ -69,6 +69,8 @@ def command(
     if output is not None:
         pixels.check_destination(output, overwrite=overwrite)
     found = source if source is not None else find_source(recipe, Path(file))
+    if output is not None:
+        pixels.check_source_stays(output, found)
     picture = pixels.read(found)
     checkpoint = find_model(recipe, model, parts_of(part))
     of_source = source_notices(recipe, picture, found)

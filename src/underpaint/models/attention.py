@@ -41,14 +41,7 @@ class InBlocks(TorchFunctionMode):
 
 def _attended(query: Tensor, key: Tensor, value: Tensor, *others: Any, **named: Any) -> Tensor:
     """In blocks where nothing but query, key and value is said: no mask, scale or shared heads."""
-    usual = {
-        "attn_mask": None,
-        "dropout_p": 0.0,
-        "is_causal": False,
-        "scale": None,
-        "enable_gqa": False,
-    }
-    plain = not others and all(usual[name] == said for name, said in named.items())
+    plain = not others and not any(isinstance(said, Tensor) or said for said in named.values())
     if plain and query.dtype is torch.bfloat16 and query.dim() == 4:
         return in_blocks(query, key, value)
     return F.scaled_dot_product_attention(query, key, value, *others, **named)

@@ -297,10 +297,10 @@ def _read(
         parts=parts,
     )
     taken, channels = core.get("in_channels"), int(checkpoint.latents[0])
-    if "vae" in parts and taken not in {None, channels, 4 * channels}:  # FLUX's take patches of 2x2
+    if taken not in {None, channels, 4 * channels}:  # FLUX's take patches of 2x2
         raise ModelError(
-            f"the autoencoder {parts['vae'].name!r} makes latents of {channels} channels, and the network of {name} "
-            "reads others; give one that was made for this family"
+            f"the autoencoder of {name} makes latents of {channels} channels, and its network takes {taken}; give one "
+            "that was made for this family"
         )
     _ = checkpoint.schedule  # a scheduler that cannot be read is refused now
     return checkpoint

@@ -1,5 +1,6 @@
 """One checkpoint's networks, each opened when it is first needed, and let go where memory is short."""
 
+import gc
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from underpaint.denoiser import Denoiser, Prompt
 from underpaint.errors import Notice
 from underpaint.models.autoencoder import TILE_PX, open_autoencoder
 from underpaint.models.catalog import Checkpoint
-from underpaint.models.headers import GGUF_ENDING, read_header
+from underpaint.models.headers import read_header
 from underpaint.models.loading import checked, free_on_gpu, refusals, without_chatter
 from underpaint.models.memory import Offload, check_fits, free_memory, needs_of
 from underpaint.models.recognition import check_numbers
@@ -81,7 +82,7 @@ class Model:
         if self._denoiser is None:
             if self.takes_turns:
                 self._words = None
-                give_back()
+                _let_go()
             self._denoiser = self._opened(
                 lambda: self._adapter.open_denoiser(
                     self.checkpoint, device=self.device, dtype=self.dtype
@@ -95,7 +96,7 @@ class Model:
         if self._words is None:
             if self.takes_turns:
                 self._denoiser = None
-                give_back()
+                _let_go()
             self._words = self._opened(lambda: self._adapter.open_words(self.checkpoint))
         return self._words
 
@@ -109,6 +110,12 @@ class Model:
             return open_it()
 
 
+def _let_go() -> None:
+    """Gives the memory of networks that nobody has any more to the system."""
+    gc.collect()  # their hooks know them, and they their hooks
+    give_back()
+
+
 def load(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, offload: Offload = "auto"
 ) -> Model:
@@ -119,13 +126,13 @@ def load(
     """
     checkpoint.fetch()
     for role in checkpoint.classes:
-        if "tokenizer" in role:
-            continue
-        file = checkpoint.part(role).file
-        if file is None:
+        if "tokenizer" not in role and checkpoint.part(role).file is None:
             checked(checkpoint, role)
-        elif file.suffix != GGUF_ENDING:
-            check_numbers(read_header(file))
+    for (
+        given
+    ) in checkpoint.parts.values():  # a whole model's file was checked when it was recognised
+        if given.path.is_file():
+            check_numbers(read_header(given.path))
     needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)
     turns = check_fits(
         checkpoint.name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from underpaint.pixels.encoding import encode, encoding_notices, suffix_of
 from underpaint.pixels.metadata import read_metadata
 from underpaint.pixels.reading import LIMIT_PX, Picture, Source, read
-from underpaint.pixels.saving import check_destination, write_atomically
+from underpaint.pixels.saving import check_destination, check_source_stays, write_atomically
 
 if TYPE_CHECKING:
     from underpaint.pixels.framing import Frame, frame, own_pixels, to_image, unframe
@@ -21,6 +21,7 @@ __all__ = [
     "Picture",
     "Source",
     "check_destination",
+    "check_source_stays",
     "encode",
     "encoding_notices",
     "frame",

@@ -41,6 +41,18 @@ def check_destination(path: str | os.PathLike[str], *, overwrite: bool = False) 
             raise PermissionError(errno.EACCES, "no permission")
 
 
+def check_source_stays(path: str | os.PathLike[str], source: str | os.PathLike[str]) -> None:
+    """Makes sure that a place is not the source, by another name either.
+
+    Raises:
+        OutputError: It is. A result without its source cannot be rendered again, and that may be the only one.
+    """
+    if os.path.realpath(path) == os.path.realpath(source):
+        raise OutputError(
+            f"{os.fspath(path)!r} is the source, which is never written over; choose another place"
+        )
+
+
 def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> None:
     """Writes ``data`` to ``path`` as a whole or not at all.
 

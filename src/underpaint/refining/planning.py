@@ -34,12 +34,14 @@ class Refinement:
         checkpoint: The model that made the near-miss, or the one that was named instead.
         precision: The numbers to compute in.
         notices: What to know before.
+        source: The file that it starts from; None where that is none.
     """
 
     request: Request
     checkpoint: Checkpoint
     precision: str
     notices: tuple[Notice, ...]
+    source: Path | None
 
 
 def plan_refinement(
@@ -70,7 +72,8 @@ def plan_refinement(
             )
         if source is not None:
             raise RequestError("strength starts from the result, so there is no use for a source")
-        result = pixels.read(near.image if isinstance(near, Result) else near)
+        place = near.image if isinstance(near, Result) else near
+        result = pixels.read(place)
         request = continued(
             recipe, result, strength=strength, seed=seed, count=count, prompt=prompt
         )
@@ -86,7 +89,8 @@ def plan_refinement(
     request = request.model_copy(update={"refiner": find_refiner(recipe, refiner)})
     checkpoint = find_model(recipe, model, parts)
     notices = (*notices, *model_notices(recipe, checkpoint))
-    return Refinement(request, checkpoint, precision or _known_precision(recipe), notices)
+    file = Path(place) if isinstance(place, str | os.PathLike) else None
+    return Refinement(request, checkpoint, precision or _known_precision(recipe), notices, file)
 
 
 def _source_of(

@@ -141,12 +141,8 @@ def plan_sweep(
 def _check_own_files(sweep: Sweep, earlier: Mapping[str, Any], *, overwrite: bool) -> None:
     """Makes sure that what a sweep writes beside its pictures takes nobody's place, the source's least of all."""
     beside = [sweep.page, sweep.facts, *sweep.sheets]
-    source = os.path.realpath(sweep.source)
     for place in (*beside, *(sweep.folder / cell.file for cell in sweep.cells)):
-        if os.path.realpath(place) == source:
-            raise OutputError(
-                f"{str(place)!r} is the source, and the sweep would write over it; choose another folder"
-            )
+        pixels.check_source_stays(place, sweep.source)
     sheets = earlier.get("sheets")
     own = {FACTS, PAGE} if earlier else set[str]()
     own |= {str(name) for name in cast("list[Any]", sheets)} if isinstance(sheets, list) else set()
