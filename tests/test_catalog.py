@@ -120,6 +120,14 @@ def test_the_hash_covers_what_decides_pixels_and_nothing_else(copy: Path) -> Non
     assert catalog.find(str(copy)).sha256 != before
 
 
+def test_an_autoencoder_that_names_no_scale_has_that_of_stable_diffusion(copy: Path) -> None:
+    config = copy / "vae" / "config.json"
+    said = json.loads(config.read_text())
+    del said["scaling_factor"]
+    config.write_text(json.dumps(said))
+    assert catalog.find(copy).latents[1] == 0.18215  # what diffusers' class takes
+
+
 @pytest.mark.parametrize("chunks", [0, False, "", 1.5])
 def test_how_many_chunks_a_model_follows_is_a_whole_number(copy: Path, chunks: object) -> None:
     (copy / "underpaint.json").write_text(json.dumps({"longest_chunks": chunks}))

@@ -37,6 +37,10 @@ TINY = {32: "sd-1", 80: "sdxl", 48: "sdxl-refiner"}
 OPEN = {"sd-2": ("text_encoder",), "sdxl": ("text_encoder_2",), "sdxl-refiner": ("text_encoder_2",)}
 
 
+SD_1 = {
+    "model.diffusion_model.input_blocks.0.0.weight": (32, 4, 3, 3),
+    "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (32, 768),
+}
 EVERY = (
     "sd-1", "sd-2", "sdxl", "sdxl-refiner", "sd-3-medium", "sd-3.5-medium", "flux-dev", "flux-schnell",
 )  # fmt: skip
@@ -204,6 +208,59 @@ def test_what_sd_2_cannot_tell_is_assumed_aloud(known: Any, tmp_path: Path) -> N
     assert base.seen_area[0] < base.comfortable_area < base.seen_area[1] < 1024**2
 
 
+@pytest.mark.parametrize(
+    ("name", "metadata", "prediction"),
+    [
+        ("v2-1_768-ema-pruned", {}, "v"),
+        ("v2-1_512-ema-pruned", {}, "eps"),
+        ("512-base-ema", {}, "eps"),
+        ("model5120", {}, "v"),
+        ("sd_turbo", {}, "eps"),
+        ("mine", {"modelspec.resolution": "512x512"}, "eps"),
+        ("sd_turbo", {"modelspec.prediction_type": "v"}, "v"),
+    ],
+)
+def test_the_base_of_sd_2_and_its_turbo_are_taken_to_predict_noise(
+    known: Any, name: str, metadata: dict[str, str], prediction: str, tmp_path: Path
+) -> None:
+    folder = known("sd-2")
+    path = written(folder, "sd-2", tmp_path / f"{name}.safetensors", metadata=metadata)
+    found = catalog.find(path)
+    assert found.schedule.prediction == prediction
+    assert found.defaults.comfortable_area == (512**2 if prediction == "eps" else 64**2)
+    told = [one.message for one in found.notices if one.code == "prediction-assumed"]
+    assert bool(told) is (len(metadata) == 0 or "modelspec.resolution" in metadata)
+    assert all(f"{prediction} is assumed" in message for message in told)
+
+
+def test_text_encoders_may_lie_where_sdxl_has_them(known: Any, tmp_path: Path) -> None:
+    folder = known("sd-2")
+    path = written(folder, "sd-2", tmp_path / "model.safetensors")
+    moved = {
+        name.replace("cond_stage_model.", "conditioner.embedders.0."): weight
+        for name, weight in load_file(path).items()
+    }
+    save_file(moved, path)
+    assert_same(networks(path), networks(folder))
+
+
+def test_an_autoencoder_under_its_first_names_is_the_same(known: Any, tmp_path: Path) -> None:
+    folder = known("sd-1")
+    first = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+
+    def renamed(name: str) -> str:
+        for new, old in first.items():
+            name = name.replace(f"attentions.0.{new}.", f"attentions.0.{old}.")
+        return name
+
+    file = next((folder / "vae").glob("*.safetensors"))
+    old = {renamed(name): weight for name, weight in load_file(file).items()}
+    assert any(name.endswith("proj_attn.weight") for name in old)
+    save_file(old, tmp_path / "vae-ft-mse.safetensors")
+    parts = {"vae": tmp_path / "vae-ft-mse.safetensors"}
+    assert_same(networks(folder, parts=parts), networks(folder))
+
+
 def test_a_file_that_lacks_a_weight_or_a_part_says_which(known: Any, tmp_path: Path) -> None:
     folder = known("sd-1")
     path = written(folder, "sd-1", tmp_path / "model.safetensors")
@@ -232,7 +289,19 @@ def test_without_a_vocabulary_it_says_where_to_put_one(
     assert painted(path).std() > 0
     shutil.rmtree(tmp_path / "nothing")
     shutil.copytree(folder / "tokenizer", tmp_path / "tokenizer")
-    assert painted(path).std() > 0
+    expected = painted(path)
+    assert expected.std() > 0
+    shutil.rmtree(tmp_path / "tokenizer")  # the whole in one file, as transformers 5 writes it
+    words = json.loads((folder / "tokenizer" / "vocab.json").read_text("utf-8"))
+    merges = (folder / "tokenizer" / "merges.txt").read_text("utf-8").splitlines()[1:]
+    for pairs in (merges, [line.split() for line in merges]):
+        whole = {"model": {"type": "BPE", "vocab": words, "merges": pairs}}
+        (tmp_path / "tokenizer.json").write_text(json.dumps(whole), "utf-8")
+        assert np.array_equal(painted(path), expected)
+    whole["model"]["vocab"] = {word: n for word, n in words.items() if word != "<|endoftext|>"}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole), "utf-8")
+    with pytest.raises(ModelError, match="vocabulary of CLIP"):
+        painted(path)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +309,14 @@ def test_without_a_vocabulary_it_says_where_to_put_one(
     [
         ({"model.diffusion_model.input_blocks.0.0.weight": (32, 9, 3, 3)}, "inpainting"),
         ({"model.diffusion_model.input_blocks.0.0.weight": (32, 8, 3, 3)}, "has no strength"),
+        ({"model.diffusion_model.input_blocks.0.0.weight": (32, 5, 3, 3)}, "reads more than"),
         ({"model.diffusion_model.input_blocks.0.0.weight": (32, 4, 3, 3)}, "no family"),
+        ({**SD_1, "model.diffusion_model.time_embed.cond_proj.weight": (4, 4)}, "guidance scale"),
+        ({**SD_1, "model.diffusion_model.label_emb.0.0.weight": (4, 4)}, "unCLIP"),
+        (
+            {**SD_1, "model.diffusion_model.input_blocks.1.1.time_stack.0.norm1.bias": (4,)},
+            "videos",
+        ),
         ({"lora_unet_down_blocks_0.lora_up.weight": (4, 4)}, "LoRA"),
         ({"control_model.input_blocks.0.0.weight": (4, 4)}, "ControlNet"),
         ({"double_blocks.0.img_attn.norm.key_norm.scale": (4,)}, "FLUX"),
@@ -499,6 +575,13 @@ def test_weights_that_were_divided_by_a_scale_are_multiplied_by_it(
     torch.testing.assert_close(
         found, whole[: len(found)], rtol=0.07, atol=1e-3
     )  # 3 bits and a sign
+    heard = torch.tensor(1.0)  # the scale of what goes in, which is not divided here
+    of_input = {f"{name}.scale_input": heard, f"{name}.input_scale": heard.clone()}
+    divided = {f"{name}.weight": small, name + ending: scale.reshape(-1)}
+    save_file({**weights, **divided, **of_input}, path)
+    assert torch.equal(
+        networks(path)["transformer"]["transformer_blocks.0.attn.to_q.weight"], found
+    )
     save_file({**weights, f"{name}.weight": small, name + ending: torch.ones(2, 3)}, path)
     with pytest.raises(ModelError, match="scaled in blocks"):
         painted(path)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from underpaint.errors import ModelError, Notice
 from underpaint.geometry import Size
@@ -30,6 +30,7 @@ from underpaint.request import Distilled, Told
 CONFIGS = Path(__file__).parent / "configs"
 SHIPPED: Mapping[str, Path] = {"gesso": Path(__file__).parent / "gesso"}
 DEFAULT_MODEL = "gesso"
+SD_SCALE = 0.18215  # of latents, Rombach et al. 2022, appendix G
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,17 @@ def find(
         ModelError: there is no such model, its folder is incomplete or damaged, or it names classes
             that are not loaded.
     """
+    for name, value, known in (
+        ("prediction", prediction, get_args(Told)), ("distilled", distilled, get_args(Distilled))
+    ):  # fmt: skip
+        if value is not None and value not in known:
+            raise ModelError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if not isinstance(cast("object", model), str | Path | None):
+        raise ModelError(f"a model is a name, a folder or a file, got {type(model).__name__}")
+    if not isinstance(cast("object", parts), Mapping | None):
+        raise ModelError(
+            f"parts must hold a place for each role, such as {{'vae': PATH}}, got {parts!r}"
+        )
     found = _found(model or DEFAULT_MODEL, prediction, distilled, given(parts or {}))
     return replace(found, told_prediction=prediction, told_distilled=distilled)
 
@@ -331,7 +343,8 @@ def _distilled(
 def _latents(vae: Mapping[str, Any]) -> tuple[float, ...]:
     if vae.get("_class_name") == "AutoencoderKLQwenImage":
         return (int(vae["z_dim"]), *vae["latents_std"], *vae["latents_mean"])
-    scale, shift = vae.get("scaling_factor", 1.0), vae.get("shift_factor")
+    unsaid = 1.0 if vae.get("_class_name") == "AutoencoderTiny" else SD_SCALE  # as in diffusers
+    scale, shift = vae.get("scaling_factor", unsaid), vae.get("shift_factor")
     return int(vae.get("latent_channels", 4)), float(scale), float(shift or 0.0)
 
 

@@ -50,14 +50,18 @@ DISTILLATIONS: Mapping[Distilled, Distillation] = MappingProxyType(
 )
 
 _IN_NAMES: Mapping[str, Distilled] = MappingProxyType(
-    {"turbo": "turbo", "lightning": "lightning", "lcm": "lcm", "hyper": "hyper", "dmd2?": "dmd"}
+    {"turbo": "turbo", "lightning": "lightning", "lcm": "lcm", "dmd2?": "dmd", "hyper": "hyper"}
 )
+# Where one word ends and the next begins without a space: v50Lightning, XILightning.
+_SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def named(name: str) -> Distilled:
     """The way of distillation that a file's name tells of, ``none`` where it tells of none."""
     for word, way in _IN_NAMES.items():
-        if re.search(rf"(?<![a-z]){word}(?![a-z])", name.lower()):
+        # HyperRealism is a style
+        text = name if way == "hyper" else _SEAM.sub(" ", name)
+        if re.search(rf"(?<![a-z]){word}(?![a-z])", text.lower()):
             return way
     return "none"
 

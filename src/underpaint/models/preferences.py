@@ -101,6 +101,10 @@ def _of_family(
     steps, scale, sampler = suited(family, distilled)
     if core.get("time_cond_proj_dim"):
         scale = LCM_SCALE
+    elif core.get(
+        "guidance_embeds"
+    ):  # a condition, which costs nothing and is no sum of two halves
+        scale = family.guidance_scale
     seen = family.seen_area or seen_area(side)
     return Defaults(steps, scale, sampler, side * side, seen_area=seen)
 

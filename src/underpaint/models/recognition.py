@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from underpaint.errors import ModelError, Notice
+from underpaint.models.distilled import named
 from underpaint.models.headers import GGUF_ENDING, Header
 from underpaint.request import Told
 
@@ -30,11 +31,12 @@ _FLUX = {  # as ComfyUI saves it whole; its makers' own file is the bare transfo
     "text_encoder": "text_encoders.clip_l.",
     "text_encoder_2": LONG_READER,
 }
+_WORDS, _SGM_WORDS = "cond_stage_model.", "conditioner.embedders.0."  # before SDXL, and since
 # What each part of a whole checkpoint is called in the file, by variant.
 PARTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "sd-1": {"unet": CORE, "vae": "first_stage_model.", "text_encoder": "cond_stage_model."},
-        "sd-2": {"unet": CORE, "vae": "first_stage_model.", "text_encoder": "cond_stage_model."},
+        "sd-1": {"unet": CORE, "vae": "first_stage_model.", "text_encoder": _WORDS},
+        "sd-2": {"unet": CORE, "vae": "first_stage_model.", "text_encoder": _WORDS},
         "sdxl": {
             "unet": CORE,
             "vae": "first_stage_model.",
@@ -79,7 +81,7 @@ class Recognised:
         variant: The name of its small configuration in ``configs``.
         parts: The prefix of each part that it holds.
         missing: The parts that it lacks.
-        prediction: What the file itself says that its network predicts, None where it says nothing.
+        prediction: What its network predicts by its own word, or must be assumed to; None where that goes without saying.
         zero_snr: Whether it says that its last level is pure noise.
         notices: What was assumed.
     """
@@ -109,19 +111,25 @@ def recognise(header: Header) -> Recognised:
             ".safetensors version"
         )
     parts = dict(PARTS[variant])
+    if parts.get("text_encoder") == _WORDS and not _starts(shapes, _WORDS):
+        parts["text_encoder"] = _SGM_WORDS
     if "transformer" in parts:
         parts["transformer"] = _core(shapes)
     if variant.startswith("sd-3") and _starts(shapes, LONG_READER):
         parts["text_encoder_3"] = LONG_READER
     held = {role: prefix for role, prefix in parts.items() if _starts(shapes, prefix)}
     prediction, zero_snr = _told(header)
+    notices: tuple[Notice, ...] = ()
+    if variant == "sd-2" and prediction is None:
+        prediction = _likely(header)
+        notices = (_assumed(header, prediction),)
     return Recognised(
         variant=variant,
         parts=held,
         missing=tuple(role for role in parts if role not in held),
         prediction=prediction,
         zero_snr=zero_snr,
-        notices=_assumed(header, variant, prediction),
+        notices=notices,
     )
 
 
@@ -134,7 +142,14 @@ def _of_unet(header: Header) -> str | None:
             f"{header.path.name} was trained on EDM's levels (Playground 2.5, CosXL), which are not read "
             "yet; give a model of Stable Diffusion 1, 2 or XL"
         )
+    if any(".time_stack." in name for name in header.shapes):
+        raise ModelError(
+            f"{header.path.name} is Stable Video Diffusion, which makes videos of a picture; give a model of Stable "
+            "Diffusion 1, 2 or XL"
+        )
     match first[1:2]:
+        case (4,):
+            pass
         case (9,):
             raise ModelError(
                 f"{header.path.name} is made for inpainting, its network also reads a mask; give the "
@@ -146,7 +161,10 @@ def _of_unet(header: Header) -> str | None:
                 "with a tool for edits, or give an img2img model here"
             )
         case _:
-            pass
+            raise ModelError(
+                f"{header.path.name} holds a UNet that reads more than the picture (depth maps, small pictures to "
+                "enlarge); give the model that it was made from"
+            )
     widths = {
         shape[-1] for name, shape in header.shapes.items() if _ATTENTION.search(name) and shape
     }
@@ -155,6 +173,16 @@ def _of_unet(header: Header) -> str | None:
         raise ModelError(
             f"{header.path.name} holds a UNet whose words are {sorted(widths)} wide, which is no "
             f"family that is known ({', '.join(UNETS.values())})"
+        )
+    if f"{CORE}time_embed.cond_proj.weight" in header.shapes:
+        raise ModelError(
+            f"{header.path.name} is an LCM whose network reads the guidance scale, which single files are not "
+            "read for; give it as a folder in the diffusers layout"
+        )
+    if not known[0].startswith("sdxl") and _starts(header.shapes, f"{CORE}label_emb."):
+        raise ModelError(
+            f"{header.path.name} is Stable Diffusion unCLIP, whose network also reads what another picture shows, which is "
+            "not done here; give Stable Diffusion 2.1"
         )
     return known[0]
 
@@ -218,14 +246,19 @@ def _told(header: Header) -> tuple[Told | None, bool]:
     return ("eps" if said.startswith("eps") else None), "ztsnr" in header.shapes
 
 
-def _assumed(header: Header, variant: str, prediction: Told | None) -> tuple[Notice, ...]:
-    if variant != "sd-2" or prediction is not None:
-        return ()
+def _likely(header: Header) -> Told:
+    """What an SD 2 that says nothing will predict: its base and SD Turbo, made at 512 px, noise; the others v."""
+    told = f"{header.path.stem} {header.metadata.get('modelspec.resolution', '')}"
+    is_base = re.search(r"(?<!\d)512(?!\d)", told) or named(header.path.stem) == "turbo"
+    return "eps" if is_base else "v"
+
+
+def _assumed(header: Header, likely: Told) -> Notice:
     message = (
-        f"{header.path.name} cannot tell whether it predicts v (768 px) or noise (the 512 px base); "
-        "v is assumed, say prediction=eps if its colours are wrong"
+        f"{header.path.name} cannot tell whether it predicts v (768 px) or noise (the 512 px base, Turbo); "
+        f"{likely} is assumed, say prediction={'v' if likely == 'eps' else 'eps'} if its colours are wrong"
     )
-    return (Notice("prediction-assumed", message),)
+    return Notice("prediction-assumed", message)
 
 
 def _starts(names: Iterable[str], prefix: str) -> bool:

@@ -5,6 +5,7 @@ become the network's own, so they are held once; where they are converted to oth
 a fused projection of SD3 or OpenCLIP, one tensor at a time.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +22,9 @@ from underpaint.models.recognition import CORE
 Weights = dict[str, Tensor]
 # Beside 8-bit weights that are stored divided by it: ComfyUI's names until 2025, and since.
 SCALES = (".scale_weight", ".weight_scale")
+# Autoencoders under diffusers' first names, such as sd-vae-ft-mse.
+_NEW_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+_OLD_ATTENTION = re.compile(rf"(\.attentions\.\d+\.)({'|'.join(_NEW_NAMES)})(?=\.)")
 
 
 def opened_part(kind: Any, part: Part, role: str, dtype: torch.dtype | None) -> Any:
@@ -35,7 +39,7 @@ def opened_part(kind: Any, part: Part, role: str, dtype: torch.dtype | None) -> 
     Raises:
         ValueError: the file does not hold the part, or lacks some of its weights.
     """
-    weights = _unscaled(_read(part), dtype or torch.bfloat16)
+    weights = _renewed(_unscaled(_read(part), dtype or torch.bfloat16))
     if not weights:
         raise ValueError(f"it holds no {role}")
     with torch.device("meta"):
@@ -81,6 +85,15 @@ def _unscaled(weights: Weights, dtype: torch.dtype) -> Weights:
         rows = scale.reshape(-1, *[1] * (weight.dim() - 1))
         weights[scaled] = (weight.float() * rows).to(dtype)
     return weights
+
+
+def _renewed(weights: Weights) -> Weights:
+    """The weights, attention's under the names that diffusers has for it since 2023."""
+    return {_OLD_ATTENTION.sub(_since, name): weight for name, weight in weights.items()}
+
+
+def _since(found: re.Match[str]) -> str:
+    return found[1] + _NEW_NAMES[found[2]]
 
 
 def _unfilled(kind: Any, config: Path) -> Any:

@@ -9,7 +9,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,9 +17,10 @@ from underpaint.errors import ModelError
 
 PLACES_VARIABLE = "UNDERPAINT_TOKENIZERS"
 CLIP_FILES = ("vocab.json", "merges.txt")
-T5_FILE = "tokenizer.json"
+WHOLE_FILE = "tokenizer.json"
 _T5_FIRST = ["<pad>", "</s>", "<unk>"]  # what tells its vocabulary from other Unigrams
 _T5_PADDING = 128  # its network knows the words rounded up to a multiple of that
+_CLIP_END = "<|endoftext|>"
 _OPEN_CLIP_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _CLIP_MERGES = 49152 - 256 - 2  # open_clip's tokenizer.py: the file holds more than CLIP uses
 
@@ -44,7 +45,7 @@ def complete_tokenizer(config: Path, into: Path, *, beside: Path, entries: int) 
             return into
     if clip and _took_open_clip(into, entries):
         return into
-    kind, files = ("CLIP", " and ".join(CLIP_FILES)) if clip else ("T5", T5_FILE)
+    kind, files = ("CLIP", " and ".join(CLIP_FILES)) if clip else ("T5", WHOLE_FILE)
     raise ModelError(
         f"{beside.name} needs the vocabulary of {kind}, which it does not hold and which is nowhere on "
         f"this machine; put {files} into a folder called tokenizer beside it, or into one that "
@@ -75,6 +76,10 @@ def _hub_cache() -> Path:
 
 
 def _took_clip(place: Path, into: Path, entries: int) -> bool:
+    return _took_pair(place, into, entries) or _took_whole(place, into, entries)
+
+
+def _took_pair(place: Path, into: Path, entries: int) -> bool:
     vocabulary, merges = (place / name for name in CLIP_FILES)
     if not (vocabulary.is_file() and merges.is_file()):
         return False
@@ -89,9 +94,23 @@ def _took_clip(place: Path, into: Path, entries: int) -> bool:
     return True
 
 
+def _took_whole(place: Path, into: Path, entries: int) -> bool:
+    """The same from a ``tokenizer.json``, which is all that transformers 5 writes."""
+    try:
+        model: Any = json.loads((place / WHOLE_FILE).read_text("utf-8"))["model"]
+        words, merges = model["vocab"], model["merges"]
+        if model["type"] != "BPE" or len(words) != entries or _CLIP_END not in words:
+            return False
+        lines = [one if isinstance(one, str) else " ".join(one) for one in merges]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    _write_clip(into, words, lines)
+    return True
+
+
 def _took_t5(place: Path, into: Path, entries: int) -> bool:
     """Whether it is T5's: many other models have a ``tokenizer.json`` in the same cache."""
-    file = place / T5_FILE
+    file = place / WHOLE_FILE
     if not file.is_file():
         return False
     try:
@@ -102,7 +121,7 @@ def _took_t5(place: Path, into: Path, entries: int) -> bool:
         return False
     if words[:3] != _T5_FIRST or not entries - _T5_PADDING < len(words) <= entries:
         return False
-    shutil.copyfile(file, into / T5_FILE)
+    shutil.copyfile(file, into / WHOLE_FILE)
     return True
 
 
@@ -117,13 +136,17 @@ def _took_open_clip(into: Path, entries: int) -> bool:
     letters = byte_letters()
     words = [*letters, *(f"{letter}</w>" for letter in letters)]
     words += ["".join(pair.split()) for pair in merges]
-    words += ["<|startoftext|>", "<|endoftext|>"]
+    words += ["<|startoftext|>", _CLIP_END]
     if len(words) != entries:
         return False
-    numbered = {word: number for number, word in enumerate(words)}
-    (into / CLIP_FILES[0]).write_text(json.dumps(numbered, ensure_ascii=False), "utf-8")
-    (into / CLIP_FILES[1]).write_text("#version: 0.2\n" + "\n".join(merges) + "\n", "utf-8")
+    _write_clip(into, {word: number for number, word in enumerate(words)}, merges)
     return True
+
+
+def _write_clip(into: Path, words: Mapping[str, int], merges: Sequence[str]) -> None:
+    """CLIP's two files."""
+    (into / CLIP_FILES[0]).write_text(json.dumps(words, ensure_ascii=False), "utf-8")
+    (into / CLIP_FILES[1]).write_text("\n".join(["#version: 0.2", *merges, ""]), "utf-8")
 
 
 def byte_letters() -> list[str]:
