@@ -17,6 +17,7 @@ from underpaint import (
     Cancelled,
     Engine,
     Finished,
+    InputError,
     ModelError,
     OutputError,
     PictureError,
@@ -441,9 +442,53 @@ def test_the_hook_may_replace_a_result(tiny: Path, scene: Path) -> None:
     assert result.image is black
 
 
-def test_fewer_than_one_row_a_call_is_refused(tiny: Path) -> None:
-    with pytest.raises(RequestError, match="rows_per_call must be at least 1, got 0"):
-        Engine(tiny, rows_per_call=0)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rows_per_call": 0}, "rows_per_call must be a whole number of at least 1, got 0"),
+        ({"rows_per_call": "2"}, "rows_per_call must be a whole number of at least 1, got '2'"),
+        ({"threads": 0}, "threads must be a whole number of at least 1, got 0"),
+        ({"threads": "2"}, "threads must be a whole number of at least 1, got '2'"),
+        ({"device": None}, "the device None is not available"),
+        ({"prediction": "x"}, "prediction must be one of eps, v, got 'x'"),
+        ({"distilled": "x"}, "distilled must be one of none, turbo, lcm, .*, got 'x'"),
+        ({"parts": ["vae"]}, "parts must hold a place for each role"),
+        ({"model": 3}, "a model is a name, a folder or a file, got int"),
+    ],
+)
+def test_what_is_no_way_to_open_an_engine_is_refused(
+    tiny: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        Engine(**{"model": tiny, **options})
+
+
+def test_a_stream_takes_one_request_or_several_and_nothing_else(
+    engine: Engine, scene: Path
+) -> None:
+    two = Request(source=scene, prompt="oil", steps=1, seed=1, count=2)
+    alone, listed = (
+        [
+            event.result.image.tobytes()
+            for event in engine.stream(asked)
+            if isinstance(event, Finished)
+        ]
+        for asked in (two, [two])
+    )
+    assert alone == listed
+    assert len(alone) == 2
+    for wrong in ({"prompt": "oil"}, [{"prompt": "oil"}]):
+        with pytest.raises(RequestError, match="renders a Request, got"):
+            list(engine.stream(wrong))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(RequestError, match="renders a Request, got dict"):
+        engine.render({"prompt": "oil"})  # pyright: ignore[reportArgumentType]
+
+
+def test_a_result_tells_what_a_format_cannot_hold(engine: Engine) -> None:
+    clear = Image.new("RGBA", (32, 24), (200, 90, 40, 128))
+    result = engine.render(Request(source=clear, prompt="oil", strength=0.2, steps=1))
+    assert [notice.code for notice in result.lost_in(".jpg")] == ["flattened"]
+    assert result.lost_in(".png") == ()
 
 
 def test_the_plan_is_told_before_the_network_is_asked(engine: Engine, scene: Path) -> None:

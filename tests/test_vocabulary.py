@@ -39,6 +39,11 @@ def test_a_word_near_in_meaning_goes_before_one_near_in_spelling() -> None:
     assert "'crayon' (nearest known: pastel)" in KNOWN.notices("crayon")[0].message
 
 
+def test_little_words_are_near_to_none() -> None:
+    known = Vocabulary(("light at dusk", "oil painting"))
+    assert "'cat' (nothing near it is known)" in known.notices("a cat at dusk")[0].message
+
+
 def test_a_stranger_is_said_to_be_one() -> None:
     assert "'dragon' (nothing near it is known)" in KNOWN.notices("dragon, dragon")[0].message
 

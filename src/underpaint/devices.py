@@ -27,7 +27,7 @@ def find_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError):
         raise RequestError(
             f"the device {name!r} is not available here; auto picks one, cpu is always there"
         ) from None

@@ -106,7 +106,7 @@ class Engine:
 
         Raises:
             ModelError: there is no such model.
-            RequestError: there is no such device, precision or offload, or fewer than one row.
+            RequestError: there is no such device, precision or offload, or fewer than one row or thread.
         """
         if not isinstance(model, catalog.Checkpoint):
             model = catalog.find(model, prediction=prediction, distilled=distilled, parts=parts)
@@ -123,11 +123,9 @@ class Engine:
         self._offload: Offload = offload
         if rows_per_call is None:
             rows_per_call = 1 if self.device.type == "cpu" else ROWS_ON_GPU
-        if rows_per_call < 1:
-            raise RequestError(f"rows_per_call must be at least 1, got {rows_per_call}")
-        self.rows_per_call = rows_per_call
+        self.rows_per_call = _at_least_one("rows_per_call", rows_per_call)
         if threads is not None:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(_at_least_one("threads", threads))
         self._after = after
         self._sources: OrderedDict[str, Tensor] = OrderedDict()
         self._second: dict[Path, Model] = {}
@@ -137,29 +135,40 @@ class Engine:
         """The one picture that ``request`` asks for.
 
         Raises:
-            RequestError: it asks for more than one; ``stream`` renders those.
+            RequestError: it asks for more than one, which ``stream`` renders, or for what this model cannot do.
             PictureError: its source cannot be read.
+            ModelError: the weights, or its refiner, cannot be opened.
             Cancelled: ``cancelled()`` was true between two steps.
         """
-        if request.count != 1:
-            raise RequestError(f"render makes one picture, got count {request.count}; use stream")
+        if _checked(request).count != 1:
+            raise RequestError(
+                f"render makes one picture, got count {request.count}; stream makes them all"
+            )
         *_, last = self.stream([request], cancelled=cancelled)
         assert isinstance(last, Finished)  # noqa: S101  a stream of one request ends in its picture
         return last.result
 
     def stream(
-        self, requests: Iterable[Request], *, cancelled: Callable[[], bool] = lambda: False
+        self,
+        requests: Request | Iterable[Request],
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:
-        """Events of every picture that the requests ask for, numbered in their order.
+        """Events of every picture that a request, or several, ask for, numbered in their order.
 
         A request is read and planned when its turn comes, so a long list costs no memory.
+
+        Raises:
+            RequestError, PictureError, ModelError: as ``render``, when the turn comes of what cannot be done.
+            Cancelled: ``cancelled()`` was true between two steps.
         """
+        every = [requests] if isinstance(requests, Request) else requests
         under_way: dict[int, _UnderWay] = {}
         numbers = count()
 
         def jobs() -> Iterator[Job]:
-            for request in requests:
-                for one, job in self._prepare(request):
+            for request in every:
+                for one, job in self._prepare(_checked(request)):
                     index = next(numbers)
                     under_way[index] = one
                     yield job
@@ -199,7 +208,7 @@ class Engine:
         """The source as the model can still make it out where ``request`` starts, without the noise.
 
         Raises:
-            PictureError: the source cannot be read.
+            RequestError, PictureError, ModelError: as ``render``.
         """
         picture = pixels.read(request.source)
         found = self._spectrum(request, picture)
@@ -416,3 +425,15 @@ def _kept(kept: OrderedDict[str, V], key: str, make: Callable[[], V], *, most: i
             kept.popitem(last=False)
     kept.move_to_end(key)
     return kept[key]
+
+
+def _checked(request: object) -> Request:
+    if not isinstance(request, Request):
+        raise RequestError(f"an engine renders a Request, got {type(request).__name__}")
+    return request
+
+
+def _at_least_one(name: str, number: object) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise RequestError(f"{name} must be a whole number of at least 1, got {number!r}")
+    return number

@@ -53,6 +53,7 @@ def recipe_of(file: str | os.PathLike[str]) -> Recipe:
 def find_source(recipe: Recipe, result: Path) -> Path:
     """The source beside ``result``: the file of its name or of its hash, else the one of its name.
 
+    A file of its name and its hash is also taken from the folder above, where sweeps leave it, and from where one is.
     What cannot be opened is passed over, and so is the result itself, which may have its source's name.
 
     Raises:
@@ -64,7 +65,11 @@ def find_source(recipe: Recipe, result: Path) -> Path:
     if named is not None and (not os.path.isfile(named) or _is(named, result)):  # noqa: PTH113  Path's can raise
         named = None
     candidates = [] if named is None else [named]
-    for one in (*candidates, *_neighbours(result.parent)):
+    further: list[Path] = []
+    if recipe.source.name and Path(recipe.source.name).name == recipe.source.name:
+        folders = (Path(os.path.abspath(result)).parent.parent, Path())  # noqa: PTH100  links stay
+        further = [folder / recipe.source.name for folder in folders]
+    for one in (*candidates, *further, *_neighbours(result.parent)):
         if not _is(one, result) and _sha256(one) == recipe.source.sha256:
             return one
     if named is not None:
@@ -72,7 +77,8 @@ def find_source(recipe: Recipe, result: Path) -> Path:
     which = f" {recipe.source.name!r}" if recipe.source.name else ""
     raise PictureError(
         f"the source{which} is not beside the picture, under {'that' if which else 'any'} name"
-        f"{' or another' if which else ''}; name it with --source, or source= in Python"
+        f"{' or another, nor in the folder above or this one' if which else ''}; name it with --source, or source= in "
+        "Python"
     )
 
 

@@ -63,19 +63,20 @@ def render(
         seed: Names the noise; drawn and recorded if left out.
         variation: How far that noise is turned towards another's, 0 to 1.
         variation_seed: Names the other; drawn and recorded if left out.
-        sampler: How the levels are walked.
+        sampler: How the levels are walked: ``euler``, ``heun``, ``dpmpp_2m``, ``dpmpp_2m_sde``, ``euler_ancestral``,
+            ``unipc``, ``ddim`` or ``lcm``.
         eta: The share of fresh noise that ddim adds.
-        spacing: How they lie.
-        model: A shipped name or a checkpoint's folder.
+        spacing: How they lie: ``model``, ``karras`` or ``log_snr``.
+        model: A shipped name, a folder, a single file or a name on the hub.
         parts: Parts of it that lie elsewhere, such as ``{"vae": "ae.safetensors"}``.
         refiner: A second model with the same latents that takes over.
         refiner_start: The t at which it does.
         clip_skip: How many layers earlier than usual CLIP's states are taken.
         prediction: What the model predicts, ``eps`` or ``v``, where its file cannot tell.
         distilled: How it was distilled to few steps, where its file cannot tell.
-        work_size: The size rendered at.
-        size: The size of the result.
-        fit: How a source of another shape is brought to ``size``.
+        work_size: The size rendered at: ``auto``, ``native``, ``"640x480"`` or (640, 480).
+        size: The size of the result, such as ``"640x480"`` or (640, 480).
+        fit: How a source of another shape is brought to ``size``: ``cover``, ``contain`` or ``stretch``.
         device: Where it runs.
         precision: In which numbers.
         offload: Whether text encoders leave memory once a prompt is read, as ``Engine`` says.

@@ -55,6 +55,11 @@ class Result:
             self.image, suffix, xmp=self.recipe.to_xmp(), infotext=self.recipe.to_infotext()
         )
 
+    def lost_in(self, suffix: str, *, metadata: bool = True) -> tuple[Notice, ...]:
+        """What ``encode`` and ``save`` leave out of a file of that format."""
+        infotext = self.recipe.to_infotext() if metadata else None
+        return pixels.encoding_notices(self.image, suffix, infotext=infotext)
+
     def _repr_png_(self) -> bytes:
         return pixels.encode(self.image, ".png")
 

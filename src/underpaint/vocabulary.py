@@ -74,6 +74,7 @@ class Vocabulary:
 
     def _about(self, word: str) -> str:
         near = self.near.get(word)
-        close = [near] if near else get_close_matches(word, sorted(self.words), 2, LIKENESS)
+        known = sorted(self.words - LITTLE_WORDS)
+        close = [near] if near else get_close_matches(word, known, 2, LIKENESS)
         advice = f"nearest known: {', '.join(close)}" if close else "nothing near it is known"
         return f"{word!r} ({advice})"

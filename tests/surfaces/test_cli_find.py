@@ -37,6 +37,27 @@ def reachable(run: Run, scene: Path) -> float:
 # --- find -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "either keep"),
+        ({"keep": 0.5, "like": "a.png"}, "give one of them"),
+        ({"keep": 0.5, "like_source": "a.png"}, "give like as well"),
+        ({"keep": "0.5"}, r"keep must lie in \[0, 1\], got '0.5'"),
+        ({"keep": True}, r"keep must lie in \[0, 1\], got True"),
+        ({"keep": 0.5, "shared": {"seed": 1}}, "give it as seed="),
+        ({"keep": 0.5, "shared": {"strength": 0.1}}, "leave strength out"),
+        ({"keep": 0.5, "shared": {"count": 3}}, "leave count out"),
+        ({"like": Image.new("RGB", (8, 8))}, "given as a path or its bytes, got Image"),
+    ],
+)
+def test_python_says_what_cannot_be_searched_for(
+    scene: Path, tiny: Path, asked: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(underpaint.InputError, match=words):
+        underpaint.find(scene, "oil", model=tiny, **asked)
+
+
 def test_find_comes_within_two_hundredths_and_says_what_it_tried(run: Run, scene: Path) -> None:
     keep = reachable(run, scene)
     words = ("--keep", f"{keep}", "-n", "6", "--seed", "3")
@@ -108,7 +129,8 @@ def test_find_refuses_before_anything_heavy_is_imported(scene: Path, folder: Pat
     )
     for typed, sentence in [
         ([], "either --keep"),
-        (["--keep", "0.5", "--like", str(scene)], "either --keep"),
+        (["--keep", "0.5", "--like", str(scene)], "give one of them"),
+        (["--keep", "0.5", "--like-source", str(scene)], "give --like as well"),
         (["--keep", "1.2"], "keep must lie in [0, 1], got 1.2"),
         (["--keep", "nan"], "keep must lie in [0, 1], got nan"),
         (["--like", "missing.png"], "no such file"),
@@ -309,6 +331,9 @@ def test_python_says_what_it_cannot_refine_and_notices_what_the_command_does(
     first = underpaint.refine(near_miss, count=1, model=tiny).results[0]
     (notice,) = underpaint.refine(first, count=1, model=tiny).notices
     assert notice.code == "variation-of-variation"
+    for other in (scene.read_bytes(), Image.open(scene)):
+        with pytest.raises(underpaint.RequestError, match="takes a Result or the path of one"):
+            underpaint.refine(other, model=tiny)  # pyright: ignore[reportArgumentType]
     Path("source.png").unlink()
     with pytest.raises(underpaint.PictureError, match="source= in Python"):
         underpaint.refine(near_miss, model=tiny)

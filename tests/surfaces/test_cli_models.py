@@ -100,7 +100,9 @@ def test_the_list_tells_what_is_here_and_what_the_hub_has(tmp_path: Path) -> Non
 
 def test_the_list_fits_a_terminal_and_names_every_model_family_and_licence(tmp_path: Path) -> None:
     shown = listing(tmp_path)
-    assert max(map(len, shown.splitlines())) <= 100
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[lines.index("") + 1].startswith("the hub has, among others")
     for one in listed(tmp_path).values():
         assert one["name"] in shown
         assert f" {one['family']}\n" in shown

@@ -182,6 +182,21 @@ def test_what_is_done_is_skipped_and_a_sweep_can_be_extended(
     assert len(seeds) == 1
 
 
+def test_another_sweep_in_its_folder_takes_nothing_from_the_first(
+    run: Run, folder: Path, scene: Path, tiny: Path
+) -> None:
+    common = ("-n", "1", "-m", tiny, "-o", "out", "--json")
+    first = ("sweep", scene, "oil", "--prompt", "ink", "-s", "0.3,0.6", "-g", "2,3", *common)
+    assert run(*first).code == 0
+    before, drawn = hashes(folder / "out"), facts_in("out")["drawn_seed"]
+    assert "sheet-2.png" in before
+    assert run("sweep", scene, "oil", "-s", "0.3", "--seed", "1,2", *common).code == 0
+    again = run(*first)
+    assert (again.code, json.loads(again.out.splitlines()[-1])["found"]) == (0, 8), again.err
+    assert facts_in("out")["drawn_seed"] == drawn
+    assert before.items() <= hashes(folder / "out").items()
+
+
 def test_a_changed_request_is_not_taken_for_done(
     run: Run, folder: Path, scene: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -238,6 +253,8 @@ def test_files_of_another_kind_are_left_alone(
         assert (folder / name / name).read_text() == "{}"
     (folder / "file").write_text("mine")
     assert "no folder" in run(*common, "-o", "file").err
+    assert "folder is empty" in run(*common, "-o", "").err
+    assert not (folder / "sweep.html").exists()
     assert run(*common, "-o", "no/where").code == 2
 
 
@@ -366,4 +383,7 @@ def test_what_a_sweep_cannot_share_is_refused(
 ) -> None:
     with pytest.raises(underpaint.RequestError, match=words):
         underpaint.sweep(scene, "oil", "out", steps=1, model=tiny, shared=shared)
+    for prompt, sentence in ((None, "needs a prompt"), (5, "prompt must be"), ([], "no value")):
+        with pytest.raises(underpaint.RequestError, match=sentence):
+            underpaint.sweep(scene, prompt, "out", steps=1, model=tiny)  # pyright: ignore[reportArgumentType]
     assert not (folder / "out").exists()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import soft_picture
 from tests.surfaces.conftest import Outcome, Run, process
 from tests.tiny_checkpoint import make_tiny_checkpoint
 from underpaint import Engine, PictureError, Recipe, Request
@@ -128,6 +129,24 @@ def test_what_cannot_be_opened_is_passed_over_when_the_source_is_looked_for(
         find_source(recipe, folder / "missing" / "made.png")
 
 
+def test_a_source_of_its_name_and_hash_is_found_above_and_here(
+    run: Run, folder: Path, scene: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(scene, folder / "s.png")
+    (folder / "out").mkdir()
+    assert run("render", "s.png", "oil", "-m", tiny, "-n", "1", "-o", "out/made.png").code == 0
+    found = run("replay", "out/made.png", "-m", tiny, "--json").json["source"]
+    assert Path(found).samefile("s.png")
+    (folder / "here").mkdir()
+    monkeypatch.chdir(folder / "here")
+    above = run("replay", "../out/made.png", "-m", tiny, "--json")
+    assert Path(above.json["source"]).samefile(folder / "s.png")
+    (folder / "s.png").rename("s.png")
+    assert run("replay", "../out/made.png", "-m", tiny, "--json").json["identical"]
+    soft_picture(20, 20).save("s.png")  # of its name alone
+    assert run("replay", "../out/made.png", "-m", tiny).code == 2
+
+
 def test_a_result_of_its_sources_name_is_not_taken_for_its_source(
     run: Run, folder: Path, scene: Path, tiny: Path
 ) -> None:
@@ -135,10 +154,11 @@ def test_a_result_of_its_sources_name_is_not_taken_for_its_source(
     (folder / "out").mkdir()
     words = ("-m", tiny, "-n", "1", "-o", "out/made.png")
     assert run("render", "made.png", "oil", *words).code == 0
+    (folder / "made.png").rename(folder / "elsewhere.png")
     for command in ("replay", "refine"):
         done = run(command, "out/made.png", "-m", tiny)
         assert (done.code, "--source" in done.err) == (2, True), command
-    done = run("replay", "out/made.png", "--source", "made.png", "-m", tiny)
+    done = run("replay", "out/made.png", "--source", "elsewhere.png", "-m", tiny)
     assert done.out == "out/made.png: every byte is the same\n"
 
 

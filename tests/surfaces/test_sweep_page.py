@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
+from tests.conftest import soft_picture
 from tests.surfaces.conftest import process
 
 CHROMIUM = (
@@ -134,6 +135,73 @@ def zoomed(page: Page) -> tuple[float, int]:
     """How wide the picture is on the screen, and how large the page says it is, in percent."""
     width = page.locator("#after").evaluate("image => image.getBoundingClientRect().width")
     return width, int(page.inner_text("#zoom").removesuffix("%"))
+
+
+def test_space_shows_the_source_alone_whatever_else_is_on(page: Page) -> None:
+    page.locator("figure button.open").nth(2).click()
+    page.locator("#split").fill("100")
+    source = page.screenshot(clip=stage_of(page))
+    page.locator("#split").fill("30")
+    page.keyboard.press("d")
+    assert page.screenshot(clip=stage_of(page)) != source
+    page.locator("#stage").focus()
+    page.keyboard.down(" ")
+    alone = page.screenshot(clip=stage_of(page))
+    page.keyboard.up(" ")
+    assert alone == source
+    page.keyboard.press("d")
+    page.locator("#split").fill("30")
+    assert page.locator(".layer.after").evaluate("one => getComputedStyle(one).clipPath") != "none"
+
+
+def stage_of(page: Page) -> FloatRect:
+    """The middle of the stage, without tags and divider's ends."""
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    return {
+        "x": box["x"] + box["width"] * 0.1, "y": box["y"] + box["height"] * 0.3,
+        "width": box["width"] * 0.8, "height": box["height"] * 0.15,
+    }  # fmt: skip
+
+
+def test_long_prompts_leave_room_for_pictures(
+    browser: Browser, tmp_path: Path, scene: Path, tiny: Path
+) -> None:
+    long = "a castle above the sea, " * 20
+    done = process(
+        "sweep", scene, long, "--prompt", f"{long} at night", "-s", "0.3,0.6", "-m", tiny,
+        "-n", "1", "--seed", "7", "-o", "out", "-q", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = browser.new_page(viewport={"width": PHONE_PX, "height": 800})
+    page.goto((tmp_path / "out" / "sweep.html").as_uri())
+    assert page.locator("tbody th").first.get_attribute("title") == long
+    assert page.locator("tbody tr").first.evaluate("row => row.offsetHeight") < 250
+    page.locator("figure button.open").first.click()
+    slider = page.locator("#split").bounding_box()
+    assert slider is not None
+    assert slider["y"] + slider["height"] < 800
+    page.close()
+
+
+def test_pictures_that_are_reduced_on_the_page_are_said_to_be(
+    browser: Browser, tmp_path: Path, tiny: Path
+) -> None:
+    soft_picture(1500, 100).save(tmp_path / "wide.png")
+    done = process(
+        "sweep", "wide.png", "oil", "-s", "0.3,0.6", "--work-size", "64x64", "-m", tiny, "-n", "1",
+        "-o", "out", "-q", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = browser.new_page()
+    page.goto((tmp_path / "out" / "sweep.html").as_uri())
+    page.locator("figure button.open").first.click()
+    assert "1024 px wide" in page.inner_text("#reduced")
+    assert "1500 px wide" in page.inner_text("#reduced")
+    for _ in range(12):
+        page.click("#larger")
+    assert "sharp" not in (page.get_attribute("#stage", "class") or "")
+    page.close()
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, swept: Path) -> None:

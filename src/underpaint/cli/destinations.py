@@ -78,8 +78,7 @@ def write(
         write_to_standard_output(data)
     else:
         pixels.write_atomically(place, data, overwrite=overwrite)
-    infotext = result.recipe.to_infotext() if metadata else None
-    return (*result.notices, *pixels.encoding_notices(result.image, suffix, infotext=infotext))
+    return (*result.notices, *result.lost_in(suffix, metadata=metadata))
 
 
 def _numbered(place: Path, number: int) -> Path:

@@ -60,8 +60,12 @@ class Wanted:
         Raises:
             InputError: neither way or both ways were chosen, or one cannot be used.
         """
-        if (self.keep is None) == (self.like is None):
+        if self.keep is None and self.like is None:
             raise RequestError("find needs either --keep, such as --keep 0.8, or --like EXAMPLE")
+        if self.keep is not None and self.like is not None:
+            raise RequestError("--keep and --like both say how far to stray; give one of them")
+        if self.like is None and self.like_source is not None:
+            raise RequestError("--like-source is what EXAMPLE was made from; give --like as well")
         if self.keep is not None:
             return check_keep(self.keep)
         assert self.like is not None  # noqa: S101  as was just made sure

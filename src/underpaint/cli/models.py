@@ -41,8 +41,9 @@ def command(context: typer.Context, *, json: JsonFlag = False) -> None:
     for line in _table(here):
         show_line(line)
     if there:
+        show_line("")
         show_line(
-            "\nthe hub has, among others (--model NAME fetches it; * asks you to accept its terms)"
+            "the hub has, among others (--model NAME fetches it; * asks you to accept its terms)"
         )
         for line in _table(there):
             show_line(line)

@@ -57,7 +57,10 @@ def command(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The checkpoint's folder, if it was one.")
+        str | None,
+        typer.Option(
+            "--model", "-m", help="The checkpoint, where it is neither shipped nor on the hub."
+        ),
     ] = None,
     part: PartOption = None,
     refiner: Annotated[

@@ -48,7 +48,10 @@ def command(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The checkpoint's folder, if it was one.")
+        str | None,
+        typer.Option(
+            "--model", "-m", help="The checkpoint, where it is neither shipped nor on the hub."
+        ),
     ] = None,
     part: PartOption = None,
     refiner: Annotated[
@@ -92,8 +95,7 @@ def command(
         notices.append(Notice("shared-calls", sentence))
     if output is not None:
         pixels.write_atomically(output, data, overwrite=overwrite)
-        infotext = result.recipe.to_infotext()
-        notices += pixels.encoding_notices(result.image, suffix, infotext=infotext)
+        notices += result.lost_in(suffix)
     verdict = {
         "file": file,
         "source": str(found),

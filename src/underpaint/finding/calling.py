@@ -8,7 +8,7 @@ from underpaint import pixels
 from underpaint.errors import RequestError
 from underpaint.finding.running import Found
 from underpaint.finding.running import find as searched
-from underpaint.finding.wanted import kept_by
+from underpaint.finding.wanted import check_keep, kept_by
 from underpaint.models.memory import Offload
 from underpaint.rendering import engine_for
 from underpaint.request import Request
@@ -40,7 +40,7 @@ def find(
         steps: Network evaluations of the picture; fewer run on the way to it.
         seed: Names the noise, the same on the whole way; drawn and recorded if left out.
         shared: Other fields of ``Request``.
-        model: A shipped name or a checkpoint's folder.
+        model: A shipped name, a folder, a single file or a name on the hub.
         device: Where it runs.
         precision: In which numbers.
         offload: Whether text encoders leave memory once a prompt is read, as ``Engine`` says.
@@ -48,11 +48,21 @@ def find(
     Raises:
         InputError: something cannot be used, or no strength keeps that much or little.
     """
-    if (keep is None) == (like is None):
+    if keep is None and like is None:
         raise RequestError("find needs either keep, a share of structure, or like, an example")
-    wanted = kept_by(like, like_source) if like is not None else keep
-    assert wanted is not None  # noqa: S101  as was just made sure
-    request = Request(source=source, prompt=prompt, steps=steps, seed=seed, **dict(shared or {}))
+    if keep is not None and like is not None:
+        raise RequestError("keep and like both say how far to stray; give one of them")
+    if like is None and like_source is not None:
+        raise RequestError("like_source is what the example was made from; give like as well")
+    extra = dict(shared or {})
+    if own := sorted({"source", "prompt", "steps", "seed"} & extra.keys()):
+        raise RequestError(f"shared holds {own[0]}, which find takes itself; give it as {own[0]}=…")
+    if own := sorted({"strength", "count"} & extra.keys()):
+        raise RequestError(
+            f"find looks for one picture and its strength itself; leave {own[0]} out of shared"
+        )
+    wanted = check_keep(keep) if like is None else kept_by(like, like_source)
+    request = Request(source=source, prompt=prompt, steps=steps, seed=seed, **extra)
     engine = engine_for(request, model, device=device, precision=precision, offload=offload)
     *_, last = searched(request, wanted, engine)
     assert isinstance(last, Found)  # noqa: S101  a search that raises nothing ends so

@@ -1,6 +1,7 @@
 """How much of a source is to be kept: a number, or as much as an example kept; no torch."""
 
 import os
+from typing import SupportsFloat
 
 from underpaint import pixels
 from underpaint.errors import PictureError, RequestError
@@ -8,17 +9,17 @@ from underpaint.fidelity import compare
 from underpaint.recipe import Recipe
 
 
-def check_keep(keep: float) -> float:
+def check_keep(keep: object) -> float:
     """``keep``, if it is a share of structure.
 
     Raises:
         RequestError: it is not.
     """
-    if not 0 <= keep <= 1:
+    if isinstance(keep, bool) or not isinstance(keep, SupportsFloat) or not 0 <= float(keep) <= 1:
         raise RequestError(
-            f"keep must lie in [0, 1], got {keep}; 1 keeps all of the source's structure"
+            f"keep must lie in [0, 1], got {keep!r}; 1 keeps all of the source's structure"
         )
-    return keep
+    return float(keep)
 
 
 def kept_by(

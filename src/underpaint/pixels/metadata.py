@@ -2,7 +2,7 @@
 
 import io
 import os
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from PIL import AvifImagePlugin
 
@@ -20,6 +20,11 @@ def read_metadata(source: str | os.PathLike[str] | bytes) -> tuple[bytes | None,
     Raises:
         PictureError: The file cannot be read.
     """
+    if not isinstance(cast("object", source), str | os.PathLike | bytes):
+        raise PictureError(
+            "what a result carries is in its file, which is given as a path or its bytes, got "
+            f"{type(source).__name__}"
+        )
     try:
         with opened(source) as (stream, _):
             kind, contents = examine(stream, LIMIT_PX)

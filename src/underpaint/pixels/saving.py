@@ -41,15 +41,22 @@ def check_destination(path: str | os.PathLike[str], *, overwrite: bool = False) 
             raise PermissionError(errno.EACCES, "no permission")
 
 
-def check_source_stays(path: str | os.PathLike[str], source: str | os.PathLike[str]) -> None:
+def check_source_stays(
+    path: str | os.PathLike[str], source: str | os.PathLike[str], *, what: str = "source"
+) -> None:
     """Makes sure that a place is not the source, by another name either.
+
+    Args:
+        path: The place.
+        source: The source's.
+        what: What to call it in the sentence.
 
     Raises:
         OutputError: It is. A result without its source cannot be rendered again, and that may be the only one.
     """
     if os.path.realpath(path) == os.path.realpath(source):
         raise OutputError(
-            f"{os.fspath(path)!r} is the source, which is never written over; choose another place"
+            f"{os.fspath(path)!r} is the {what}, which is never written over; choose another place"
         )
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from underpaint import pixels
 from underpaint.errors import Notice, RequestError
@@ -63,6 +64,10 @@ def plan_refinement(
     Raises:
         InputError: something cannot be used; the message says what can.
     """
+    if not isinstance(cast("object", near), Result | str | os.PathLike):
+        raise RequestError(
+            f"refine takes a Result or the path of one, because its recipe is in the file, got {type(near).__name__}"
+        )
     recipe = near.recipe if isinstance(near, Result) else recipe_of(near)
     notices: tuple[Notice, ...] = ()
     if strength is not None:

@@ -71,11 +71,11 @@ def read_axis(name: str, given: object) -> Axis:
     """
     values: Sequence[Any]
     if name == "prompt":
-        values = [given] if isinstance(given, str) else list(cast("Iterable[Any]", given))
+        values = [given] if isinstance(given, str) else _several(given)
     elif isinstance(given, str):
         values = _parsed(name, given)
     else:
-        values = list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
+        values = _several(given)
     if not values:
         raise RequestError(f"{name} holds no value; {_form(name)}")
     if isinstance(values, Spread):
@@ -85,6 +85,10 @@ def read_axis(name: str, given: object) -> Axis:
     values = [_checked(name, value) for value in values]
     _refuse_twins(name, values)
     return Axis(name, values)
+
+
+def _several(given: object) -> list[Any]:
+    return list(cast("Iterable[Any]", given)) if isinstance(given, Iterable) else [given]
 
 
 def _checked(name: str, value: object) -> Any:

@@ -49,10 +49,10 @@ def sweep(
         guidance_scale: Classifier-free guidance.
         steps: Network evaluations that run.
         seed: Names the noise.
-        sampler: How the levels are walked.
-        spacing: How they lie.
+        sampler: How the levels are walked, as in ``render``.
+        spacing: How they lie, as in ``render``.
         shared: Other fields of ``Request``, the same for all pictures.
-        model: A shipped name or a checkpoint's folder.
+        model: A shipped name, a folder, a single file or a name on the hub.
         device: Where it runs.
         precision: In which numbers.
         offload: Whether text encoders leave memory once a prompt is read, as ``Engine`` says.
@@ -67,6 +67,8 @@ def sweep(
         "sampler": sampler, "spacing": spacing, "prompt": prompt,
     }  # fmt: skip
     axes = {name: read_axis(name, value) for name, value in given.items() if value is not None}
+    if "prompt" not in axes:
+        raise RequestError("a sweep needs a prompt, got None; give a text or several")
     first = axes["prompt"].values[0]
     extra = dict(shared or {})
     if own := sorted({"source", *NAMES} & extra.keys()):

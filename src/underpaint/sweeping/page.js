@@ -28,7 +28,10 @@
       image.style.height = full.height + "px";
       image.style.transform = `translate(${view.x}px, ${view.y}px) scale(${scale})`;
     }
-    stage.classList.toggle("sharp", scale >= 3);
+    const shown = source.naturalWidth;
+    stage.classList.toggle("sharp", scale >= 3 && shown >= full.width);
+    byId("reduced").hidden = shown >= full.width;
+    byId("reduced").textContent = `This page holds the pictures ${shown} px wide; the files, ${full.width} px wide, have every pixel.`;
     stage.classList.toggle("pans", spare.x < -1 || spare.y < -1);
     byId("zoom").textContent = Math.round(scale * 100) + "%";
     byId("fit").setAttribute("aria-pressed", String(!view.scale));
@@ -63,7 +66,7 @@
     before.alt = compared.alt;
     byId("before-tag").textContent = pinned === null ? "source" : compared.alt;
     byId("after-tag").textContent = image.alt;
-    byId("caption").textContent = image.alt || "the picture";
+    byId("caption").textContent = byId("caption").title = image.alt || "the picture";
     byId("facts").replaceChildren(figure.querySelector("template").content.cloneNode(true));
     byId("copied").textContent = "";
     byId("pin").setAttribute("aria-pressed", String(pinned !== null));

@@ -109,9 +109,9 @@ def _section(content: Content, number: int, longest: int) -> str:
             for column in range(len(content.columns))
         )
         return f"<section>\n{heading}<ol class=strip>\n{items}\n</ol>\n</section>"
-    top = "".join(f"<th scope=col dir=auto>{escape(one)}</th>" for one in content.columns)
+    top = "".join(_heading("col", one) for one in content.columns)
     rows = "\n".join(
-        f"<tr><th scope=row dir=auto>{escape(words)}</th>"
+        f"<tr>{_heading('row', words)}"
         + "".join(
             f"<td>{_figure(cells[row, column], longest)}</td>"
             for column in range(len(content.columns))
@@ -123,6 +123,12 @@ def _section(content: Content, number: int, longest: int) -> str:
         f"<section>\n{heading}<div class=scroll><table>\n<thead><tr><td></td>{top}</tr></thead>\n"
         f"<tbody>\n{rows}\n</tbody></table></div>\n</section>"
     )
+
+
+def _heading(scope: str, words: str) -> str:
+    """A table's heading, of which as much is shown as fits beside a picture."""
+    said = escape(words)
+    return f'<th scope={scope} dir=auto title="{said}"><span class=words>{said}</span></th>'
 
 
 def _figure(cell: Cell, longest: int) -> str:
@@ -143,7 +149,7 @@ def _figure(cell: Cell, longest: int) -> str:
         f'<figure id="{name}" data-row={cell.row} data-column={cell.column} data-page={cell.page}>'
         f'<button type=button class=open aria-label="compare {escape(cell.caption)} with the source">'
         f'<img src="{data}" width={width} height={height} alt="{escape(cell.caption)}"></button>'
-        f"<figcaption><span dir=auto>{escape(cell.caption)}</span>{brief}</figcaption>"
+        f"<figcaption><span class=words dir=auto>{escape(cell.caption)}</span>{brief}</figcaption>"
         f"<template><dl>{figures}</dl>{notices}<pre class=command>{words}</pre>"
         f'<a class=file href="{escape(quote(cell.path.name))}">{name}</a></template></figure>'
     )

@@ -16,6 +16,7 @@ from underpaint.request import Request
 from underpaint.sweeping.axes import Axis, check_count
 from underpaint.sweeping.commands import Option, render_command
 from underpaint.sweeping.grid import Cell, Grid, lay_out
+from underpaint.sweeping.sheet import is_sheet
 
 DEFAULT_STRENGTHS = "0.2:0.9:8"
 FACTS, PAGE = "sweep.json", "sweep.html"
@@ -35,7 +36,7 @@ class Sweep:
         folder: Where everything goes.
         source: The source's path, as the one who runs a cell's command would type it.
         options: What else that command needs, by flag.
-        seed_was_drawn: Whether nobody named a seed.
+        drawn_seed: The seed of those pictures in the folder for which nobody named one.
         notices: What a person should know about some cells, each sentence once.
     """
 
@@ -46,7 +47,7 @@ class Sweep:
     folder: Path
     source: str
     options: Mapping[str, Option] = field(default_factory=dict[str, Option])
-    seed_was_drawn: bool = False
+    drawn_seed: int | None = None
     notices: tuple[Notice, ...] = ()
 
     @property
@@ -114,12 +115,15 @@ def plan_sweep(
             f"a sweep makes one picture of each combination, got count {fixed.count}; leave it out, or "
             "name several seeds"
         )
+    if not os.fspath(folder):
+        raise OutputError("the name of the sweep's folder is empty; give one")
     place = Path(folder)
     earlier = _earlier(place)
-    drawn = "seed" not in axes and fixed.seed is None
-    if drawn:
-        known = (earlier or {}).get("drawn_seed")
-        fixed = fixed.model_copy(update={"seed": known if isinstance(known, int) else draw_seed()})
+    known = (earlier or {}).get("drawn_seed")
+    drawn = known if isinstance(known, int) else None  # kept for the sweep that it is of
+    if "seed" not in axes and fixed.seed is None:
+        drawn = draw_seed() if drawn is None else drawn
+        fixed = fixed.model_copy(update={"seed": drawn})
     grid = lay_out(fixed.model_copy(update={"source": picture}), axes)
     notices: dict[str, Counter[Notice]] = {}
     cells = tuple(_resolved(grid, picture, checkpoint, notices))
@@ -131,7 +135,7 @@ def plan_sweep(
         folder=place,
         source=source,
         options=options,
-        seed_was_drawn=drawn,
+        drawn_seed=drawn,
         notices=tuple(_summed_up(notices, len(cells))),
     )
     _check_own_files(planned, earlier or {}, overwrite=overwrite)
@@ -147,7 +151,9 @@ def _check_own_files(sweep: Sweep, earlier: Mapping[str, Any], *, overwrite: boo
     own = {FACTS, PAGE} if earlier else set[str]()
     own |= {str(name) for name in cast("list[Any]", sheets)} if isinstance(sheets, list) else set()
     for place in beside:
-        if not overwrite and place.name not in own and os.path.lexists(place):
+        if overwrite or place.name in own or not os.path.lexists(place):
+            continue
+        if not is_sheet(place):
             raise OutputError(
                 f"{str(place)!r} exists and is of no sweep; choose another folder or allow overwriting"
             )

@@ -41,7 +41,7 @@ def publish(sweep: Sweep) -> tuple[Made, ...]:
     source = own_pixels_at(sweep, made[0])
     for number, place in enumerate(sweep.sheets):
         written = io.BytesIO()
-        sheet.draw(_sheet_page(sweep, number, source)).save(written, "PNG")
+        sheet.save(sheet.draw(_sheet_page(sweep, number, source)), written)
         pixels.write_atomically(place, written.getvalue(), overwrite=True)
     html = page.compose(_page_content(sweep, made), source)
     pixels.write_atomically(sweep.page, _as_bytes(html), overwrite=True)
@@ -57,7 +57,7 @@ def write_facts(sweep: Sweep, *, made: Sequence[Made] | None) -> None:
         "finished": made is not None,
         "source": {"name": sweep.picture.name, "sha256": sweep.picture.sha256},
         "model": {"name": sweep.checkpoint.name, "sha256": sweep.checkpoint.sha256},
-        "drawn_seed": sweep.grid.fixed.seed if sweep.seed_was_drawn else None,
+        "drawn_seed": sweep.drawn_seed,
         "axes": {axis.name: list(axis.values) for axis in sweep.grid.axes},
         "sheets": [place.name for place in sweep.sheets],
         "page": sweep.page.name,

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, sqrt
+from pathlib import Path
+from typing import IO
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from underpaint.sweeping.lettering import can_write, line_px, width_of, wrapped, write
 
 PAPER, INK, FAINT = "#f5f4f0", "#1d1d1b", "#6b6964"
+_MARK = "underpaint, a contact sheet"
 _LONGEST_CELL_PX = 384  # large enough to judge a picture, small enough for eight beside each other
 _NARROWEST_CELL_PX = 160  # room for a label under pictures that are narrower
 _LARGEST_SHEET_PX = 60_000_000  # area: some 180 MB while it is drawn
@@ -58,6 +62,22 @@ class _Measures:
     @property
     def row_px(self) -> int:
         return self.picture[1] + self.gap
+
+
+def save(sheet: Image.Image, file: IO[bytes]) -> None:
+    """Writes a sheet as PNG, with a mark by which it is known again."""
+    mark = PngInfo()
+    mark.add_text("Software", _MARK)
+    sheet.save(file, "PNG", pnginfo=mark)
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether that file is a sheet of this or another sweep."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == _MARK
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def draw(page: Page) -> Image.Image:
