@@ -56,6 +56,9 @@ def test_what_is_noticed_of_either_picture_is_said(run: Run, pair: tuple[str, st
 
 def test_an_existing_map_is_replaced_only_on_demand(run: Run, pair: tuple[str, str]) -> None:
     assert run("compare", *pair, "--heat-map", "a.png").code == 2
+    for place, what in zip(pair, ("source", "result"), strict=True):
+        done = run("compare", *pair, "--heat-map", place, "--overwrite")
+        assert (done.code, f"is the {what}," in done.err) == (2, True)
     assert run("compare", *pair, "--heat-map", "map.png").code == 0
     assert run("compare", *pair, "--heat-map", "map.png", "--overwrite").code == 0
     assert run("compare", *pair, "--heat-map", "map.docx").code == 2

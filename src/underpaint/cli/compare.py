@@ -9,7 +9,8 @@ from underpaint import pixels
 from underpaint.cli.options import JsonFlag
 from underpaint.cli.reporting import show_json, show_notices, show_pairs
 from underpaint.errors import Notice
-from underpaint.fidelity import Comparison, compare, heat_map
+from underpaint.fidelity import Comparison, compare, dists, heat_map, lpips
+from underpaint.fidelity.perceptual import check_installed
 
 
 def command(
@@ -23,6 +24,12 @@ def command(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    with_lpips: Annotated[
+        bool, typer.Option("--lpips", help="Measure LPIPS too; needs underpaint[perceptual].")
+    ] = False,
+    with_dists: Annotated[
+        bool, typer.Option("--dists", help="Measure DISTS too; needs underpaint[perceptual].")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Say how far RESULT strayed from SOURCE, in structure and in colour.
@@ -34,10 +41,17 @@ def command(
     if map_file is not None:
         suffix = pixels.suffix_of(map_file)
         pixels.check_destination(map_file, overwrite=overwrite)
-        for one in (source, result):
-            pixels.check_source_stays(map_file, one)
+        for what, one in (("source", source), ("result", result)):
+            pixels.check_source_stays(map_file, one, what=what)
+    if with_lpips or with_dists:
+        check_installed()
     ours, theirs = pixels.read(source), pixels.read(result)
     found = compare(ours, theirs)
+    learned = {
+        name: measure(ours, theirs)
+        for name, measure, wanted in (("lpips", lpips, with_lpips), ("dists", dists, with_dists))
+        if wanted
+    }
     if map_file is not None:
         data = pixels.encode(heat_map(ours, theirs), suffix)
         pixels.write_atomically(map_file, data, overwrite=overwrite)
@@ -49,10 +63,18 @@ def command(
     if json:
         names = {"source": source, "result": result, "heat_map": map_file}
         told = {"notices": [asdict(one) for one in notices]}
-        show_json({**names, **asdict(found), **told})
+        show_json({**names, **asdict(found), **learned, **told})
     else:
         show_notices(notices)
-        show_pairs(lines_of(found))
+        show_pairs(
+            lines_of(found) | {name: _MEANINGS[name].format(learned[name]) for name in learned}
+        )
+
+
+_MEANINGS = {
+    "lpips": "{:.3f} apart as AlexNet sees it (0 is the same; Zhang et al. 2018)",
+    "dists": "{:.3f} apart in structure and texture as VGG sees it (0 is the same; Ding et al. 2020)",
+}
 
 
 def lines_of(found: Comparison) -> dict[str, object]:
