@@ -1,6 +1,7 @@
 """What Gesso learns from: aligned pictures that come again from their seed, and captions that name what differs."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ from diffusers import UNet2DConditionModel
 from transformers import CLIPTokenizer
 
 from training import gpu
-from training.__main__ import RELEASED
+from training.__main__ import RELEASED, parts
 from training.canvas import RARER, ordinary
 from training.denoiser import (
     MOST_GUIDANCE,
     PHOTOGRAPH,
+    PRACTICES,
     SKETCH,
     Batch,
     Networks,
+    Practice,
+    choose_source,
     choose_task,
     coarse_noise,
     draw_levels,
@@ -86,6 +90,36 @@ def test_without_words_a_picture_stays_and_a_sketch_becomes_a_photograph() -> No
                 assert (ours == theirs != SKETCH) or (theirs, ours) == (SKETCH, PHOTOGRAPH)
                 seen.add(ours == theirs)
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize("practice", PRACTICES.values(), ids=PRACTICES)
+def test_sources_and_walks_are_as_often_as_a_practice_says(practice: Practice) -> None:
+    rng, seen = random.Random(6), Counter[str]()
+    for seed in range(150):
+        variants = tuple(choose_variants(np.random.default_rng(seed)))
+        scene = Scene(torch.empty(len(variants), 1), variants, ())
+        for _ in range(40):
+            target = rng.choice([i for i, one in enumerate(variants) if one.medium == "oil"] or [0])
+            if variants[target] not in {SKETCH, PHOTOGRAPH}:
+                seen[variants[choose_source(rng, scene, target, practice)].medium] += 1
+    # the others are any variant, now and then these two
+    others = 1 - practice.photographs - practice.lines
+    for name, share in (("photograph", practice.photographs), ("line_drawing", practice.lines)):
+        assert share - 0.03 < seen[name] / seen.total() < share + 0.35 * others
+    _, shares = draw_levels(np.random.default_rng(5), np.zeros(6000, bool), practice)
+    assert (shares[: walkers(6000, practice)] == 1).all()
+    rest = (shares[walkers(6000, practice) :] == 1).mean()
+    assert practice.starts - 0.02 < rest < practice.starts + 0.02 + (1 - practice.starts) * 0.02
+
+
+def test_textures_are_practised_last_for_a_quarter_of_the_denoisers_time(tmp_path: Path) -> None:
+    commands = parts(tmp_path, 100, 10, tmp_path / "to")
+    colours, textures = [one for one in commands if one[0] == "training.denoiser"]
+    assert colours[-2:] == ["--practice", "colours"]
+    assert textures[-2:] == ["--practice", "textures"]
+    told = [float(one[one.index("--minutes") + 1]) for one in (colours, textures)]
+    assert told == pytest.approx([56, 75])  # counted in all
+    assert commands.index(textures) == commands.index(colours) + 1
 
 
 def test_at_the_start_of_a_run_nothing_but_source_and_noise_is_in_what_the_network_sees() -> None:
@@ -228,7 +262,7 @@ def test_the_gpu_s_batches_are_the_tasks_that_were_chosen() -> None:
         for i in range(5)
     ]  # fmt: skip
     tokenizer = CLIPTokenizer.from_pretrained(RELEASED / "tokenizer")
-    chosen = next(iter(gpu.Choices(scenes, tokenizer, 64)))
+    chosen = next(iter(gpu.Choices(scenes, tokenizer, 64, PRACTICES["textures"])))
     latents = torch.cat([scene.latents for scene in scenes])
     batch = gpu.as_batch(chosen, latents)
     assert torch.equal(batch.target, latents[chosen.targets])

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-AUTOENCODER_SHARE, DENOISER_SHARE, DECODER_SHARE = 0.03, 0.75, 0.22
+AUTOENCODER_SHARE, COLOURS_SHARE, TEXTURES_SHARE, DECODER_SHARE = 0.03, 0.56, 0.19, 0.22
 RELEASED = Path("src/underpaint/models/gesso")
 
 
@@ -20,6 +20,8 @@ def parts(
 ) -> list[list[str]]:
     """The commands in order, as arguments of `python -m`; one needs a GPU if `gpu`."""
     denoiser = "training.gpu" if gpu else "training.denoiser"
+    colours = COLOURS_SHARE * minutes
+    both = colours + TEXTURES_SHARE * minutes  # its time is counted in all
     pictures = ["--pictures", str(run / "pictures"), "--run", str(run)]
     return [
         [
@@ -33,7 +35,8 @@ def parts(
         ],
         ["training.autoencoder", *pictures, "--minutes", str(AUTOENCODER_SHARE * minutes)],
         ["training.text", *pictures],
-        [denoiser, *pictures, "--minutes", str(DENOISER_SHARE * minutes)],
+        [denoiser, *pictures, "--minutes", str(colours), "--practice", "colours"],
+        [denoiser, *pictures, "--minutes", str(both), "--practice", "textures"],
         ["training.decoder", *pictures, "--minutes", str(DECODER_SHARE * minutes)],
         ["training.export", "--run", str(run), "--to", str(to)],
     ]

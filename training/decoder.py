@@ -31,7 +31,7 @@ from training.autoencoder import (
     judge,
     picture_loss,
 )
-from training.denoiser import LEAST_STRENGTH, Networks, choose_task, paired_sample
+from training.denoiser import LEAST_STRENGTH, TEXTURES, Networks, choose_task, paired_sample
 from training.hardware import autocast, compiled
 from training.latents import Scene
 from training.pictures import Variant
@@ -69,7 +69,7 @@ class Estimates:
         sources, targets, words = [], [], []
         for _ in range(count):
             pixels, scene = self.rng.choice(self.scenes)
-            task = choose_task(self.rng, scene)
+            task = choose_task(self.rng, scene, TEXTURES)
             y, x = self.numbers.integers(0, (pixels.shape[1] - crop_px) // 8 + 1, 2) * 8
             window = pixels[:, y : y + crop_px, x : x + crop_px]
             sources.append(window[task.source])

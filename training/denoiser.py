@@ -40,17 +40,41 @@ COOL_SHARE = 0.4  # the last part of the time, in which the rate falls to nothin
 EMA_DECAY = 0.995
 FIRST_SHARDS = 2  # a worker encodes before it starts; the others come while it trains
 PLAIN_SHARE = 0.2  # ordinary denoising, no source
-PHOTOGRAPH_SHARE, LINE_SHARE = 0.3, 0.5  # of the sources
 MAIN_WEIGHT = 1.5
 OTHER_WEIGHT = 3.0  # three of seven are in a scene, the main media in each
 LEAST_STRENGTH, MOST_STRENGTH = 0.45, 0.97  # of the runs that are practised
-WALK_SHARE = 1 / 3  # of a batch goes on from a run's start by the network's own word
-START_SHARE = 0.5  # of the others stand there too, where light and colour are decided
 LEAST_WALK, MOST_WALK = 0.25, 0.95  # to so much of the level that it started from
 MOST_GUIDANCE = 2.5  # by which it goes there; 1 is none
 OVERSHOOT = 0.15  # a little past the target, where guidance leads
 COARSE_CELLS, COARSE_NOISE, COARSE_SHARE = 8, 0.5, 0.7
-AREA_CELLS, AREA_WEIGHT = 4, 16.0  # an error that a whole area has in common counts so much more
+AREA_CELLS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Practice:
+    """What is practised most; shares lie in 0 to 1.
+
+    Attributes:
+        walks: Of a batch, goes on from a run's start by the network's own word.
+        starts: Of the others, stand there too, where light and colour are decided.
+        photographs: Of the sources.
+        lines: Of the sources, line drawings; likewise of what has no words.
+        area_weight: How much more an error counts that a whole area has in common.
+    """
+
+    walks: float
+    starts: float
+    photographs: float
+    lines: float
+    area_weight: float
+
+
+COLOURS = Practice(walks=1 / 3, starts=0.5, photographs=0.3, lines=0.5, area_weight=16.0)
+TEXTURES = Practice(walks=1 / 6, starts=0.1, photographs=0.45, lines=0.3, area_weight=2.0)
+PRACTICES = {
+    "colours": COLOURS,
+    "textures": TEXTURES,
+}  # in this order: textures are the last steps' work
 PHOTOGRAPH, SKETCH = Variant("photograph"), Variant("line_drawing")
 
 
@@ -93,7 +117,7 @@ def weight(variant: Variant) -> float:
     return MAIN_WEIGHT if variant.medium in MAIN else OTHER_WEIGHT
 
 
-def choose_task(rng: random.Random, scene: Scene) -> Task:
+def choose_task(rng: random.Random, scene: Scene, practice: Practice = COLOURS) -> Task:
     """A target variant, its caption, and the variant that stands for the source (itself: ordinary denoising).
 
     What differs from the source is always named, what does not now and then: so what a prompt leaves out stays. Only
@@ -102,8 +126,8 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
     count = len(scene.variants)
     target = rng.choices(range(count), [weight(variant) for variant in scene.variants])[0]
     if rng.random() < EMPTY_SHARE:
-        return wordless_task(rng, scene, target)
-    source = target if rng.random() < PLAIN_SHARE else choose_source(rng, scene, target)
+        return wordless_task(rng, scene, target, practice)
+    source = target if rng.random() < PLAIN_SHARE else choose_source(rng, scene, target, practice)
     ours, theirs = scene.variants[target], scene.variants[source]
     names_medium = ours.medium != theirs.medium or ours == SKETCH or rng.random() < 0.7
     names_light = ours.light != theirs.light or rng.random() < (0.25, 0.8)[ours.light != "neutral"]
@@ -120,26 +144,28 @@ def choose_task(rng: random.Random, scene: Scene) -> Task:
     return Task(source, target, words)
 
 
-def wordless_task(rng: random.Random, scene: Scene, target: int) -> Task:
+def wordless_task(rng: random.Random, scene: Scene, target: int, practice: Practice) -> Task:
     """Without words a picture stays what it is, but a line drawing always becomes a photograph.
 
     Guidance leads away from this. Led away from white paper, every render of a sketch would be too dark.
     """
-    if scene.variants[target] == SKETCH or rng.random() < LINE_SHARE:
+    if scene.variants[target] == SKETCH or rng.random() < practice.lines:
         return Task(scene.variants.index(SKETCH), scene.variants.index(PHOTOGRAPH), "")
     return Task(target, target, "")
 
 
-def choose_source(rng: random.Random, scene: Scene, target: int) -> int:
+def choose_source(rng: random.Random, scene: Scene, target: int, practice: Practice) -> int:
     """What people bring: mostly a photograph in plain light, often a line drawing, else any other variant."""
     draw = rng.random()
-    source = scene.variants.index(PHOTOGRAPH if draw < PHOTOGRAPH_SHARE else SKETCH)
-    if source != target and draw < PHOTOGRAPH_SHARE + LINE_SHARE:
+    source = scene.variants.index(PHOTOGRAPH if draw < practice.photographs else SKETCH)
+    if source != target and draw < practice.photographs + practice.lines:
         return source
     return rng.choice([i for i in range(len(scene.variants)) if i != target])
 
 
-def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def draw_levels(
+    rng: np.random.Generator, plain: np.ndarray, practice: Practice = COLOURS
+) -> tuple[np.ndarray, np.ndarray]:
     """Levels t in (0, 1] and how much of the source is in x there, for samples that are `plain` or pairs.
 
     Plain: logit-normal around .6, a third uniform, a few of pure noise, no source. Pairs stand on the way of a
@@ -153,7 +179,8 @@ def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray
     t = np.where(kind < 0.3, rng.uniform(0.02, 1, count), t)
     t = np.where(kind > 0.98, 1.0, np.clip(t, 0.02, 1))
     strength = rng.uniform(LEAST_STRENGTH, MOST_STRENGTH, count)
-    starts = (rng.random(count) < START_SHARE) | (np.arange(count) < walkers(count))
+    walking = np.arange(count) < walkers(count, practice)
+    starts = (rng.random(count) < practice.starts) | walking
     gone = np.where(starts, 1, np.sqrt(rng.random(count)))
     on_the_way = np.maximum(strength * gone, 0.03)
     left = (on_the_way / (1 - on_the_way)) / (strength / (1 - strength))
@@ -162,9 +189,9 @@ def draw_levels(rng: np.random.Generator, plain: np.ndarray) -> tuple[np.ndarray
     return np.where(plain, t, on_the_way), np.where(plain, 0, left * scale)
 
 
-def walkers(count: int) -> int:
+def walkers(count: int, practice: Practice = COLOURS) -> int:
     """How many of a batch, its first ones, walk: `Networks.walk`."""
-    return int(count * WALK_SHARE)
+    return int(count * practice.walks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +208,10 @@ class Batch:
 class Batches:
     """Draws batches: scenes, tasks, crops, levels, noise."""
 
-    def __init__(self, scenes: Scenes, tokenizer: CLIPTokenizer, *, seed: int) -> None:
-        self.scenes, self.tokenizer = scenes, tokenizer
+    def __init__(
+        self, scenes: Scenes, tokenizer: CLIPTokenizer, practice: Practice, *, seed: int
+    ) -> None:
+        self.scenes, self.tokenizer, self.practice = scenes, tokenizer, practice
         self.rng, self.numbers = random.Random(seed), np.random.default_rng(seed)
 
     def draw(self, count: int, crop: int) -> Batch:
@@ -190,7 +219,7 @@ class Batches:
         sources, targets, words, plain = [], [], [], []
         for _ in range(count):
             scene = self.scenes.any(self.rng)
-            task = choose_task(self.rng, scene)
+            task = choose_task(self.rng, scene, self.practice)
             room = scene.latents.shape[-1] - crop
             y, x = self.rng.randint(0, room), self.rng.randint(0, room)
             window = scene.latents[:, :, y : y + crop, x : x + crop]
@@ -199,7 +228,7 @@ class Batches:
             words.append(task.words)
             plain.append(task.source == task.target)
         source, target = torch.stack(sources).float(), torch.stack(targets).float()
-        levels, shares = draw_levels(self.numbers, np.array(plain))
+        levels, shares = draw_levels(self.numbers, np.array(plain), self.practice)
         t, share = torch.from_numpy(levels).float(), torch.from_numpy(shares).float()
         return noisy_batch(source, target, t, share, tokenize(self.tokenizer, words))
 
@@ -243,7 +272,8 @@ def learning_rate(step: int, done: float) -> float:
 class Networks:
     """The UNet in bf16 and the frozen text encoder, as one worker holds them."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, practice: Practice = COLOURS) -> None:
+        self.practice = practice
         self.unet, self.text = new_unet(), CLIPTextModel.from_pretrained(run / "text")
         self.parameters = list(self.unet.parameters())
 
@@ -268,7 +298,7 @@ class Networks:
         of_areas = nn.functional.avg_pool2d(missed, AREA_CELLS).square().mean((1, 2, 3))
         walked = t < batch.t
         plainly = missed.square().mean((1, 2, 3)) * ~walked
-        return plainly + AREA_WEIGHT * (t / batch.t).square() * of_areas
+        return plainly + self.practice.area_weight * (t / batch.t).square() * of_areas
 
     @torch.no_grad()
     def walk(
@@ -280,7 +310,7 @@ class Networks:
         the one without words. A network that never saw its own estimates takes them for something else: it found
         paper where none was left, and took the light away twice.
         """
-        count = walkers(len(batch.t))
+        count = walkers(len(batch.t), self.practice)
         t = batch.t.clone()
         t[:count] *= torch.empty_like(t[:count]).uniform_(LEAST_WALK, MOST_WALK)
         x, level = (torch.cat([one[:count], one[:count]]) for one in (batch.x, batch.t))
@@ -309,34 +339,44 @@ class Networks:
         return step_unet(x, t * 1000, words.to(numbers), return_dict=False)[0].float()
 
 
-def open_networks(run: Path, released: Path | None) -> Networks:
+def open_networks(run: Path, released: Path | None, practice: Practice = COLOURS) -> Networks:
     """New networks, or those of a released folder, whose other parts also stand in for what `run` does not have."""
     if not released:
-        return Networks(run)
+        return Networks(run, practice)
     for role, name in {"vae": "vae", "text_encoder": "text", "tokenizer": "tokenizer"}.items():
         if not (run / name).exists():
             shutil.copytree(released / role, run / name)
-    networks = Networks(run)
+    networks = Networks(run, practice)
     unet = UNet2DConditionModel.from_pretrained(released / "unet", torch_dtype=torch.float32)
     networks.unet.load_state_dict(unet.state_dict())
     return networks
 
 
-def train(pictures: Path, run: Path, minutes: float, *, shards: int, released: Path | None) -> None:
+def train(
+    pictures: Path, run: Path, minutes: float, *, shards: int, released: Path | None, practice: str
+) -> None:
     """Trains until `minutes` in all have passed, saving every four."""
     networks = open_networks(run, released)
     if (run / "denoiser.pt").exists():
         with torch.no_grad():
             torch._foreach_copy_(networks.parameters, torch.load(run / "denoiser.pt")["masters"])
-    start_team(work, networks.parameters, pictures, run, minutes, shards)
+    start_team(work, networks.parameters, pictures, run, minutes, shards, PRACTICES[practice])
 
 
-def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, shards: int) -> None:
+def work(
+    rank: int,
+    shared: Shared,
+    pictures: Path,
+    run: Path,
+    minutes: float,
+    shards: int,
+    practice: Practice,
+) -> None:
     """One worker: its half of each batch."""
     vae = AutoencoderTiny.from_pretrained(run / "vae")
     scenes = Scenes(pictures, run / "latents", vae, rank=rank, workers=WORKERS)
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
-    networks = Networks(run)
+    networks = Networks(run, practice)
     networks.unet.to(DTYPE, memory_format=torch.channels_last)
     member = Member(
         rank,
@@ -350,7 +390,7 @@ def work(rank: int, shared: Shared, pictures: Path, run: Path, minutes: float, s
     scenes.encode_missing(most=FIRST_SHARDS, limit=shards)
     shared.barrier.wait()
     scenes.load_cached()
-    batches = Batches(scenes, tokenizer, seed=time.time_ns() % 2**31 + rank)
+    batches = Batches(scenes, tokenizer, practice, seed=time.time_ns() % 2**31 + rank)
     step, spent, path = 0, 0.0, run / "denoiser.pt"
     if path.exists():
         saved = torch.load(path)
@@ -411,6 +451,7 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=70)
     parser.add_argument("--shards", type=int, default=60)
     parser.add_argument("--begin-from", type=Path, help="a released folder to improve")
+    parser.add_argument("--practice", choices=PRACTICES, default="colours")
     options = parser.parse_args()
     train(
         options.pictures,
@@ -418,4 +459,5 @@ if __name__ == "__main__":
         options.minutes,
         shards=options.shards,
         released=options.begin_from,
+        practice=options.practice,
     )

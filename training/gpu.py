@@ -27,7 +27,9 @@ from training.denoiser import (
     EMA_DECAY,
     LEARNING_RATE,
     MUON_BOOST,
+    PRACTICES,
     Batch,
+    Practice,
     choose_task,
     draw_levels,
     learning_rate,
@@ -56,11 +58,13 @@ class Chosen:
 class Choices(IterableDataset[Chosen]):
     """Chooses batches without end; every process by its own seed."""
 
-    def __init__(self, scenes: Sequence[Scene], tokenizer: CLIPTokenizer, batch: int) -> None:
+    def __init__(
+        self, scenes: Sequence[Scene], tokenizer: CLIPTokenizer, batch: int, practice: Practice
+    ) -> None:
         counts = [len(scene.variants) for scene in scenes]
         self.firsts = np.cumsum([0, *counts[:-1]]).tolist()
         self.scenes = [Scene(torch.empty(0), one.variants, one.words) for one in scenes]
-        self.tokenizer, self.batch = tokenizer, batch
+        self.tokenizer, self.batch, self.practice = tokenizer, batch, practice
 
     def __iter__(self) -> Iterator[Chosen]:
         """Batches of this process."""
@@ -70,12 +74,12 @@ class Choices(IterableDataset[Chosen]):
             sources, targets, words = [], [], []
             for _ in range(self.batch):
                 at = rng.randrange(len(self.scenes))
-                task = choose_task(rng, self.scenes[at])
+                task = choose_task(rng, self.scenes[at], self.practice)
                 sources.append(self.firsts[at] + task.source)
                 targets.append(self.firsts[at] + task.target)
                 words.append(task.words)
             rows = torch.tensor([sources, targets])
-            levels, shares = draw_levels(numbers, (rows[0] == rows[1]).numpy())
+            levels, shares = draw_levels(numbers, (rows[0] == rows[1]).numpy(), self.practice)
             yield Chosen(
                 rows[0],
                 rows[1],
@@ -105,8 +109,10 @@ def encode_all(pictures: Path, run: Path) -> list[Scene]:
 class Trainer:
     """The UNet, its optimizer and its running mean on one device."""
 
-    def __init__(self, run: Path, device: torch.device, released: Path | None) -> None:
-        networks = open_networks(run, released)
+    def __init__(
+        self, run: Path, device: torch.device, released: Path | None, practice: Practice
+    ) -> None:
+        networks = open_networks(run, released, practice)
         self.run, self.device = run, device
         networks.unet.to(device, memory_format=torch.channels_last)
         networks.text.to(device)
@@ -175,16 +181,18 @@ def train(
     device: torch.device,
     released: Path | None,
     pause_at: float | None = None,
+    practice: str = "colours",
 ) -> None:
     """Trains until `minutes` in all have passed, whichever trainer spent them, or until `pause_at` of them have."""
     until_s = 60 * min(minutes, pause_at or minutes)
     torch.set_float32_matmul_precision("high")
-    trainer = Trainer(run, device, released)
+    practised = PRACTICES[practice]
+    trainer = Trainer(run, device, released, practised)
     scenes = encode_all(pictures, run)
     latents = torch.cat([scene.latents for scene in scenes]).to(device)
     tokenizer = CLIPTokenizer.from_pretrained(run / "tokenizer")
     loader = DataLoader(
-        Choices(scenes, tokenizer, batch), batch_size=None, num_workers=choosers,
+        Choices(scenes, tokenizer, batch, practised), batch_size=None, num_workers=choosers,
         multiprocessing_context="spawn" if choosers else None, prefetch_factor=4 if choosers else None,
     )  # fmt: skip
     last, saved_at, losses = time.monotonic(), trainer.spent, []
@@ -216,6 +224,7 @@ if __name__ == "__main__":
         "--choosers", type=int, default=CHOOSERS, help="processes that choose tasks"
     )
     parser.add_argument("--begin-from", type=Path, help="a released folder to improve")
+    parser.add_argument("--practice", choices=PRACTICES, default="colours")
     options = parser.parse_args()
     train(
         options.pictures,
@@ -226,4 +235,5 @@ if __name__ == "__main__":
         device=torch.device("cuda"),
         released=options.begin_from,
         pause_at=options.pause_at,
+        practice=options.practice,
     )
