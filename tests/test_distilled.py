@@ -17,7 +17,7 @@ from underpaint.errors import RequestError
 from underpaint.geometry import Size
 from underpaint.levels import FlowSchedule, Schedule, read_schedule
 from underpaint.models import catalog
-from underpaint.models.distilled import DISTILLATIONS, named, off_trained_times
+from underpaint.models.distilled import DISTILLATIONS, named, named_steps, off_trained_times
 from underpaint.plan import make_plan
 from underpaint.planning import resolve
 
@@ -60,6 +60,41 @@ def codes(folder: Path, **asked: Any) -> tuple[list[str], Request]:
 )
 def test_a_name_tells_of_a_distillation_only_as_a_word_of_its_own(name: str, way: str) -> None:
     assert named(name) == way
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "steps"),
+    [
+        ("sdxl_lightning_4step", "lightning", 4),
+        ("Hyper-SDXL-8steps", "hyper", 8),
+        ("Hyper-SD15-1step", "hyper", 1),
+        ("dmd2_sdxl_4step_unet", "dmd", 4),
+        ("myLightning4Step", "lightning", 4),
+        ("sdxl_lightning_4step", "none", None),
+        ("lcm_4step", "lcm", None),
+        ("lightning_v2.4steps", "lightning", None),
+        ("lightning_50steps", "lightning", None),
+        ("lightning_4stepping", "lightning", None),
+        ("lightning", "lightning", None),
+    ],
+)
+def test_a_name_tells_how_many_steps_were_taught(name: str, way: Any, steps: int | None) -> None:
+    assert named_steps(name, way) == steps
+
+
+def test_the_steps_of_a_name_are_its_defaults_and_its_trained_times(
+    tiny: Path, tmp_path: Path
+) -> None:
+    folder = copied(tiny, tmp_path, "sdxl_lightning_4step")
+    said, request = codes(folder, strength=1.0)
+    assert request.steps == 4
+    assert "off-trained-times" not in said
+    eighths = {"strength": 0.875, "steps": 7}
+    assert "off-trained-times" in codes(folder, **eighths)[0]
+    usual = copied(tiny, tmp_path, "sdxl_lightning")
+    assert "off-trained-times" not in codes(usual, **eighths)[0]
+    (folder / "underpaint.json").write_text('{"steps_over_all": 6}')
+    assert codes(folder, strength=1.0)[1].steps == 6
 
 
 def test_what_a_name_tells_is_assumed_aloud_and_can_be_denied(tiny: Path, tmp_path: Path) -> None:

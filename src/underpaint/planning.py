@@ -122,12 +122,11 @@ def resolve(
     refiner = refiner_of(asked, checkpoint)
     if refiner is not None:
         request = request.model_copy(update={"refiner": refiner.name})
-    taught = checkpoint.family.distilled_steps
     off = off_trained_times(
         checkpoint.distilled,
         schedule,
         plan.levels,
-        taught=taught,
+        taught=checkpoint.taught,
         sampler=request.sampler or own.sampler,
         spacing=request.spacing or "model",
         calibrated=scale is not None,

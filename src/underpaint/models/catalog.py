@@ -15,7 +15,7 @@ from typing import Any, cast, get_args
 from underpaint.errors import ModelError, Notice
 from underpaint.geometry import Size
 from underpaint.levels import FlowSchedule, Schedule, read_schedule
-from underpaint.models.distilled import assumed, named
+from underpaint.models.distilled import assumed, named, named_steps
 from underpaint.models.families import Family, classes_of, family_of
 from underpaint.models.fingerprint import fingerprint
 from underpaint.models.headers import GGUF_ENDING, PICKLE_ENDINGS, read_header
@@ -23,7 +23,7 @@ from underpaint.models.hub import HubPlace, fetch_weights, is_hub_name, names
 from underpaint.models.hub import find as find_on_hub
 from underpaint.models.json_files import read_json
 from underpaint.models.parts import Given, GivenParts, Part, SingleFile, check_parts, given, part_of
-from underpaint.models.preferences import Defaults, preferences, seen_area
+from underpaint.models.preferences import Defaults, has_preferences, preferences, seen_area
 from underpaint.models.recognition import recognise
 from underpaint.request import Distilled, Told
 
@@ -49,6 +49,7 @@ class Checkpoint:
         multiple_px: What both sides of a picture must be a multiple of: autoencoder times network.
         embeds_guidance: Whether the guidance scale is an input of the network, which then runs once.
         distilled: How it was taught to arrive in few steps, or ``none``.
+        taught: How many times it was taught by its name or its family, where they are not its distillation's usual.
         longest_px: The longest side whose places its network knows; None where it reckons them.
         notices: What was assumed about it.
         file: The single file that holds its weights, where it is one.
@@ -69,6 +70,7 @@ class Checkpoint:
     multiple_px: int
     embeds_guidance: bool = False
     distilled: Distilled = "none"
+    taught: int | None = None
     longest_px: int | None = None
     notices: tuple[Notice, ...] = ()
     file: SingleFile | None = None
@@ -292,18 +294,22 @@ def _read(
             f"the model {name} has no {absent[0]} that another could take the place of"
         )
     cell_px = _cell_px(vae)
+    defaults = preferences(folder, family, core, cell_px=cell_px, distilled=way)
+    if (steps := named_steps(name, way)) and not has_preferences(folder):
+        defaults = replace(defaults, steps_over_all=steps)
     checkpoint = Checkpoint(
         name=name,
         folder=folder,
         family=family,
         classes=classes,
         scheduler=scheduler,
-        defaults=preferences(folder, family, core, cell_px=cell_px, distilled=way),
+        defaults=defaults,
         latents=_latents(vae),
         cell_px=cell_px,
         multiple_px=cell_px * _cells(core),
         embeds_guidance=bool(core.get("guidance_embeds") or core.get("time_cond_proj_dim")),
         distilled=way,
+        taught=steps or family.distilled_steps,
         longest_px=_longest_cells(core) * cell_px or None,
         notices=notices,
         parts=parts,

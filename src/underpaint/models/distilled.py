@@ -14,6 +14,7 @@ from underpaint.levels import Level, Schedule, Spacing
 from underpaint.plan import make_plan
 from underpaint.request import Distilled, SamplerName
 
+MOST_STEPS = 16  # of a distillation; a larger number in a name tells something else
 ON_GRID = 1e-3  # in t: a thousand-entry table rounds by half of it
 
 
@@ -64,6 +65,18 @@ def named(name: str) -> Distilled:
         if re.search(rf"(?<![a-z]){word}(?![a-z])", text.lower()):
             return way
     return "none"
+
+
+def named_steps(name: str, way: Distilled) -> int | None:
+    """The steps that a name such as ``sdxl_lightning_4step`` tells; None where it tells none.
+
+    LCMs are taught many more times than they run, whatever their names tell.
+    """
+    found = re.search(r"(?<![\d.])(\d{1,2})[ _-]?steps?(?![a-z])", _SEAM.sub(" ", name).lower())
+    if found is None or way in {"none", "lcm"}:
+        return None
+    steps = int(found[1])
+    return steps if 1 <= steps <= MOST_STEPS else None
 
 
 def assumed(name: str, way: Distilled) -> Notice:

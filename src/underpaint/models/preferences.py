@@ -19,6 +19,7 @@ from underpaint.vocabulary import Vocabulary
 # Of the area that a model was trained at, where its makers name no range: it smears what is smaller and
 # repeats things in what is larger. From a little more than half of its sides to 1.6 times.
 SEEN_SHARES = (0.3, 2.5)
+FILE = "underpaint.json"
 LCM_SCALE = 8.5  # what Luo et al. 2023 feed a network that takes the guidance scale as an input
 
 
@@ -65,10 +66,9 @@ def preferences(
         ModelError: its ``underpaint.json`` cannot be used.
     """
     known = _of_family(family, core, cell_px, distilled)
-    own = folder / "underpaint.json"
-    if not own.is_file():
+    if not has_preferences(folder):
         return known
-    said = read_json(own)
+    said = read_json(folder / FILE)
     scale = said.get("guidance_scale", known.guidance_scale)
     sampler = said.get("sampler", known.sampler)
     area, side = (
@@ -90,6 +90,11 @@ def preferences(
     return Defaults(
         steps, float(scale), sampler, area, side, _vocabulary(said), _recovery(said), chunks
     )
+
+
+def has_preferences(folder: Path) -> bool:
+    """Whether a checkpoint says itself what suits it."""
+    return (folder / FILE).is_file()
 
 
 def _of_family(
