@@ -38,12 +38,13 @@ def test_blocks_give_what_torchs_own_attention_gives(sizes: tuple[int, int, int,
 
 def small_unet(**config: Any) -> UNet2DConditionModel:
     torch.manual_seed(0)
-    return UNet2DConditionModel(
-        in_channels=4, out_channels=4, block_out_channels=(32, 64), layers_per_block=1,
-        cross_attention_dim=32, attention_head_dim=8,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), **config,
-    ).eval()  # fmt: skip
+    common: dict[str, Any] = {
+        "in_channels": 4, "out_channels": 4, "block_out_channels": (32, 64), "layers_per_block": 1,
+        "cross_attention_dim": 32, "attention_head_dim": 8,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    }  # fmt: skip
+    return UNet2DConditionModel(**{**common, **config}).eval()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ The networks are diffusers' and transformers'. What is here is how they are fed.
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from underpaint.models import attention
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.clip_text import ClipWords, TextModel, share_a_call, stacked
 from underpaint.models.embedded import Embedded, embedded, in_groups
+from underpaint.models.halves import Halves, halved
 from underpaint.models.loading import fed, opened, opened_tokenizer, placed
 
 
@@ -34,6 +36,7 @@ class UNetDenoiser:
         device: Where it runs.
         dtype: In which numbers.
         also: What a family feeds beside x, times and words: ``added_cond_kwargs`` for rows.
+        halves: What lets its first layers compute equal rows once, where that is worth something.
     """
 
     network: UNet2DConditionModel
@@ -41,6 +44,7 @@ class UNetDenoiser:
     device: torch.device
     dtype: torch.dtype
     also: Callable[[Sequence[Row]], dict[str, Tensor]] | None = None
+    halves: Halves | None = None
 
     @property
     def prediction(self) -> Prediction:
@@ -59,7 +63,7 @@ class UNetDenoiser:
         times = torch.tensor(
             [self.schedule.time(row.level) for row in rows], dtype=torch.float32, device=self.device
         )
-        with attention.fastest(self.device):
+        with attention.fastest(self.device), self.halves.of(rows) if self.halves else nullcontext():
             output = self.network(
                 x,
                 times,
@@ -121,7 +125,7 @@ def open_denoiser(
 ) -> UNetDenoiser:
     """Its UNet."""
     unet = open_unet(checkpoint, device=device, dtype=dtype)
-    return UNetDenoiser(unet, checkpoint.schedule, device, dtype)
+    return UNetDenoiser(unet, checkpoint.schedule, device, dtype, halves=halved(unet))
 
 
 def open_words(checkpoint: Checkpoint) -> Words:
