@@ -1,5 +1,6 @@
 """Attention in blocks is attention."""
 
+import math
 from typing import Any
 
 import pytest
@@ -34,6 +35,36 @@ def test_blocks_give_what_torchs_own_attention_gives(sizes: tuple[int, int, int,
     halved = in_blocks(*(one.bfloat16() for one in (query, key, value)))
     assert halved.dtype == torch.bfloat16
     torch.testing.assert_close(halved.float(), wanted, rtol=0.05, atol=0.05)
+
+
+def off_by(made: Tensor, query: Tensor, key: Tensor, value: Tensor) -> float:
+    """How far an answer is from that of the same numbers in float64, in decibels of it."""
+    wanted = F.scaled_dot_product_attention(query.double(), key.double(), value.double())
+    error = (made.double() - wanted).square().mean() / wanted.square().mean()
+    return 10 * math.log10(error.item())
+
+
+def of_heads(seed: int, *scales: float) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    sizes = torch.tensor(scales)[None, :, None, None]
+    return (torch.randn(1, len(scales), 70, 24, generator=draw) * sizes).bfloat16()
+
+
+def test_scores_out_of_range_are_held_in_it_head_by_head() -> None:
+    query, key, value = of_heads(1, 60.0, 0.5), of_heads(2, 8.0, 0.5), of_heads(3, 1.0, 1.0)
+    powers = (query.float() @ key.float().transpose(-1, -2)).abs().amax((2, 3)) * 24**-0.5
+    assert powers[0, 0] > 128.0  # a power of two that no number holds
+    assert powers[0, 1] < attention.RANGE
+    made = in_blocks(query, key, value)
+    assert torch.isfinite(made).all()
+    assert off_by(made[:, :1], query[:, :1], key[:, :1], value[:, :1]) < -24
+    assert off_by(made[:, 1:], query[:, 1:], key[:, 1:], value[:, 1:]) < -40
+
+
+def test_what_all_keys_have_in_common_costs_nothing() -> None:
+    query, key, value = (of_heads(seed, 1.0, 1.0) for seed in (1, 2, 3))
+    far = key + 64.0  # softmax does not see it, and bfloat16 keeps a quarter of each key
+    assert off_by(in_blocks(query, far, value), query, far, value) < -43
 
 
 def small_unet(**config: Any) -> UNet2DConditionModel:
@@ -84,6 +115,9 @@ def test_what_is_more_than_plain_attention_is_torchs_own(counted: list[int]) -> 
         ([query.float(), key.float(), value.float()], {}),
         ([query[0], key[0], value[0]], {}),
         ([query, key[:, :1], value[:, :1]], {"enable_gqa": True}),
+        ([query, key[:, :1], value[:, :1]], {}),
+        ([query, key, torch.cat([value, value], -1)], {}),
+        ([query[:, :, :0], key, value], {}),
     ]
     for given, named in calls:
         wanted = F.scaled_dot_product_attention(*given, **named)

@@ -1,6 +1,8 @@
 """Both halves of guidance compute once what the text does not reach yet."""
 
+import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +79,34 @@ def test_rows_without_a_twin_are_all_computed(pictures: list[Tensor]) -> None:
     denoiser([row(pictures[0])])
     denoiser([row(pictures[0]), row(pictures[0], LATER)])
     assert count == [2, 2, 1, 2]
+
+
+def test_two_threads_may_ask_one_network(pictures: list[Tensor]) -> None:
+    denoiser = painter(small_unet(), once=True)
+    pair, plain = [row(pictures[0])], [replace(row(x), guidance=Guidance()) for x in pictures]
+    wanted = guided(denoiser)(pair), guided(denoiser)(plain)
+
+    def ask(rows: list[Row]) -> list[list[Tensor]]:
+        return [guided(denoiser)(rows) for _ in range(30)]
+
+    with ThreadPoolExecutor(2) as threads:
+        for answers, right in zip(threads.map(ask, (pair, plain)), wanted, strict=True):
+            for answer in answers:
+                for one, other in zip(answer, right, strict=True):
+                    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_copy_of_a_network_has_halves_of_its_own(pictures: list[Tensor]) -> None:
+    unet = small_unet()
+    first = painter(unet, once=True)
+    assert first.halves is not None
+    copied = copy.deepcopy(unet)
+    with first.halves.of([row(pictures[0]), row(pictures[0])]):
+        x, words = torch.stack([pictures[0], pictures[1]]), torch.randn(2, 77, 32)
+        said = copied(x, torch.tensor([500.0, 500.0]), words).sample
+    assert not torch.equal(said[0], said[1])
+    alone = copied(x[1:], torch.tensor([500.0]), words[1:]).sample
+    torch.testing.assert_close(said[1:], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_last_rows_of_a_call_are_twins(pictures: list[Tensor]) -> None:

@@ -577,6 +577,7 @@ def test_weights_that_were_divided_by_a_scale_are_multiplied_by_it(
     )  # 3 bits and a sign
     heard = torch.tensor(1.0)  # the scale of what goes in, which is not divided here
     of_input = {f"{name}.scale_input": heard, f"{name}.input_scale": heard.clone()}
+    of_input[f"{CORE}final_layer.adaLN_modulation.1.input_scale"] = heard.clone()
     divided = {f"{name}.weight": small, name + ending: scale.reshape(-1)}
     save_file({**weights, **divided, **of_input}, path)
     assert torch.equal(

@@ -68,7 +68,8 @@ def find_source(recipe: Recipe, result: Path) -> Path:
     further: list[Path] = []
     if recipe.source.name and Path(recipe.source.name).name == recipe.source.name:
         folders = (Path(os.path.abspath(result)).parent.parent, Path())  # noqa: PTH100  links stay
-        further = [folder / recipe.source.name for folder in folders]
+        there = (folder / recipe.source.name for folder in folders)
+        further = [one for one in there if os.path.isfile(one)]  # noqa: PTH113  Path's can raise
     for one in (*candidates, *further, *_neighbours(result.parent)):
         if not _is(one, result) and _sha256(one) == recipe.source.sha256:
             return one

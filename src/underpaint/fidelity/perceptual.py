@@ -5,8 +5,7 @@ Both are torchmetrics', on networks that torchvision fetches once, with weights 
 
 import importlib.util
 from collections.abc import Callable
-from contextlib import redirect_stdout
-from io import StringIO
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,11 +32,7 @@ def lpips(source: Source | Picture, result: Source | Picture) -> float:
         RequestError: the packages are not installed.
         ModelError: the network's weights are neither here nor can be fetched.
     """
-    check_installed()
-    from torchmetrics.functional.image.lpips import (  # noqa: PLC0415  optional
-        learned_perceptual_image_patch_similarity as measured,
-    )
-
+    measured = _found("lpips", "learned_perceptual_image_patch_similarity")
     return _measured(
         lambda one, other: measured(one, other, net_type="alex", normalize=True), source, result
     )
@@ -51,11 +46,7 @@ def dists(source: Source | Picture, result: Source | Picture) -> float:
     Raises:
         PictureError, RequestError, ModelError: as ``lpips``.
     """
-    check_installed()
-    from torchmetrics.functional.image.dists import (  # noqa: PLC0415  optional
-        deep_image_structure_and_texture_similarity as measured,
-    )
-
+    measured = _found("dists", "deep_image_structure_and_texture_similarity")
     return _measured(measured, source, result)
 
 
@@ -81,6 +72,18 @@ def check_installed() -> None:
     )
 
 
+def _found(module: str, name: str) -> Callable[..., Any]:
+    """One of torchmetrics' measures."""
+    check_installed()
+    try:
+        return getattr(import_module(f"torchmetrics.functional.image.{module}"), name)
+    except (ImportError, AttributeError):
+        raise RequestError(
+            f"the torchmetrics that is installed has no {module.upper()}; "
+            'pip install --upgrade "underpaint[perceptual]"'
+        ) from None
+
+
 def _measured(
     measure: "Callable[[Tensor, Tensor], Any]", source: Source | Picture, result: Source | Picture
 ) -> float:
@@ -98,9 +101,11 @@ def _measured(
         torch.from_numpy(np.array(one)).permute(2, 0, 1)[None].float() / 255 for one in pair
     )
     try:
-        with torch.inference_mode(), redirect_stdout(StringIO()):
+        with torch.inference_mode():
             return round(float(measure(ours, theirs)), DIGITS)
     except (OSError, RuntimeError) as problem:
+        if not isinstance(problem, OSError) and "hash" not in str(problem):
+            raise
         place = f"{torch.hub.get_dir()}/checkpoints"
         reason = " ".join(str(problem).split())[:160]
         raise ModelError(

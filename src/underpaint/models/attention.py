@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 BLOCK = 2**21  # scores at a time, 4 MB
 LEAST_ROWS = 512  # queries at a time; fewer leave the products too small
 COLUMNS = 8  # values are filled up to a multiple of it, as products like them
-RANGE = 100.0  # of exponents of two; float32 and bfloat16 end at 128
+RANGE = 64.0  # of exponents of two; the numbers end at 128, and powers are summed and multiplied by values
 
 
 def fastest(device: torch.device) -> AbstractContextManager[object]:
@@ -45,8 +45,10 @@ class InBlocks(TorchFunctionMode):
 def _attended(query: Tensor, key: Tensor, value: Tensor, *others: Any, **named: Any) -> Tensor:
     """In blocks where nothing but query, key and value is said: no mask, scale or shared heads."""
     plain = not others and not any(isinstance(said, Tensor) or said for said in named.values())
-    if plain and query.dtype is torch.bfloat16 and query.dim() == 4:
-        return in_blocks(query, key, value)
+    if plain and query.dtype is torch.bfloat16 and query.dim() == 4 and key.shape == value.shape:
+        alike = query.shape[:2] == key.shape[:2] and query.shape[-1] == key.shape[-1]
+        if alike and query.numel() and key.numel():
+            return in_blocks(query, key, value)
     return F.scaled_dot_product_attention(query, key, value, *others, **named)
 
 
@@ -65,7 +67,7 @@ def in_blocks(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     (batch, heads, queries, width), count = query.shape, key.shape[-2]
     scale = width**-0.5 * math.log2(math.e)  # powers of two are the quicker ones
-    known = torch.add(key.mean(-2, keepdim=True) * -scale, key, alpha=scale).contiguous()
+    known = (key - key.mean(-2, keepdim=True)).mul_(scale).contiguous()
     said = F.pad(value, (0, COLUMNS - width % COLUMNS))
     said[..., width] = 1
     in_range = cast("list[list[bool]]", (_longest(query) * _longest(known) < RANGE).tolist())

@@ -227,7 +227,7 @@ def _found_on_hub(
     found = _found(place.folder, prediction, distilled, parts)
     way, notices = found.distilled, found.notices
     if distilled is None and way == "none":  # a snapshot is called by its commit
-        way = named(place.repo)
+        way = named(place.repo.rpartition("/")[2])
         if way != "none":
             found = _found(place.folder, prediction, way, parts)
             notices = (*notices, assumed(place.repo, way))

@@ -54,15 +54,15 @@ _IN_NAMES: Mapping[str, Distilled] = MappingProxyType(
     {"turbo": "turbo", "lightning": "lightning", "lcm": "lcm", "dmd2?": "dmd", "hyper": "hyper"}
 )
 # Where one word ends and the next begins without a space: v50Lightning, XILightning.
-_SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])(?![A-Z]v\d)|(?<=[A-Z])(?=v\d)")
 
 
 def named(name: str) -> Distilled:
     """The way of distillation that a file's name tells of, ``none`` where it tells of none."""
     for word, way in _IN_NAMES.items():
         # HyperRealism is a style
-        text = name if way == "hyper" else _SEAM.sub(" ", name)
-        if re.search(rf"(?<![a-z]){word}(?![a-z])", text.lower()):
+        text = (name if way == "hyper" else _SEAM.sub(" ", name)).lower()
+        if re.search(rf"(?<![a-z])(?<!\bnon )(?<!\bno )(?<!\bnot ){word}(?![a-z])", text):
             return way
     return "none"
 

@@ -53,7 +53,7 @@ def as_diffusers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         block, stem, end = _divided(name)
         # scales of what goes in lie beside 8-bit weights
         ours = _NAMES.get(stem, ()) if end in {"weight", "bias"} else ()
-        if stem == _MODULATED:
+        if ours and stem == _MODULATED:
             value = torch.cat(value.chunk(2)[::-1])  # noqa: PLW2901  the same weight, turned round
         for one, rows in zip(ours, _cut(value, ours), strict=True):
             made[f"{block}{one}.{end}"] = rows

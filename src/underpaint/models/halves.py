@@ -6,7 +6,7 @@ are the same: in Stable Diffusion 1 and 2 a block of convolutions and one self-a
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from threading import Lock
 from typing import Any, cast
 
 import torch
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from underpaint.denoiser import Row
 
 
-@dataclass(slots=True)
 class Halves:
     """Lets the first layers of a UNet compute equal rows once.
 
@@ -26,16 +25,24 @@ class Halves:
         twins: For each row that repeats an earlier one, which; those rows are the last of a call.
     """
 
-    twins: tuple[int, ...] = ()
+    def __init__(self) -> None:
+        self.twins: tuple[int, ...] = ()
+        self._one_call = Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Halves":
+        """Another network's own; its hooks are copied with it, and a lock cannot be."""
+        memo[id(self)] = made = Halves()
+        return made
 
     @contextmanager
     def of(self, rows: Sequence[Row]) -> Generator[None]:
-        """While it is entered, the network is called with these rows."""
-        self.twins = twins_of(rows)
-        try:
-            yield
-        finally:
-            self.twins = ()
+        """While it is entered, the network is called with these rows, and no other thread calls it."""
+        with self._one_call:
+            self.twins = twins_of(rows)
+            try:
+                yield
+            finally:
+                self.twins = ()
 
     def first(
         self, _layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]
