@@ -79,6 +79,29 @@ def test_bands_of_a_network_with_normalisation_give_the_numbers_of_the_whole(
     assert banded.notices == ()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_statistics_of_a_band_are_the_same_wherever_it_lies(dtype: torch.dtype) -> None:
+    band = torch.randn(1, 32, 9, 50, generator=torch.Generator().manual_seed(2)) * 3 + 1
+    band = band.to(dtype).contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(bands._of_band(band, 8), bands._of_band_on_cpu(band, 8), strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_on_a_gpu_bands_are_large_and_ask_nothing_of_the_processors_own(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, banded = codecs(tiny, 96, 48)
+    source = picture(200, 136)
+    latents = whole.encode(source)
+    monkeypatch.setattr(
+        bands, "_of_band_on_cpu", bands._of_band
+    )  # as where native_group_norm refuses
+    monkeypatch.setattr(bands, "BAND_POSITIONS", 900)
+    torch.testing.assert_close(banded.encode(source), latents, atol=1e-4, rtol=1e-4)
+    assert bands._held(torch.empty(1, 1, 8, 8)).positions == 900
+    assert bands._held(torch.empty(1, 1, 8, 8, device="meta")).positions == bands.GPU_BAND_POSITIONS
+
+
 def test_bands_hold_two_maps_of_the_finest_level_at_most() -> None:
     network = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,

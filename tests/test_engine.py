@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.conftest import soft_picture
@@ -217,6 +218,41 @@ def test_rows_that_share_a_call_agree_to_a_ten_thousandth(tiny: Path, scene: Pat
         finals.append([latents[order.index(i)] for i in range(4)])
     for alone, shared in zip(*finals, strict=True):
         assert np.abs(alone - shared).max() <= 1e-4 * np.abs(alone).max()
+
+
+def test_calls_that_memory_has_no_room_for_are_halved(
+    tiny: Path, scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(source=scene, prompt="oil", steps=2, seed=1, count=5, guidance_scale=3.0)
+
+    def painted(engine: Engine) -> list[Any]:
+        events = engine.stream(request)
+        return [pixels_of(one.result) for one in events if isinstance(one, Finished)]
+
+    wanted = painted(Engine(tiny, device="cpu", precision="float32"))
+    engine = Engine(tiny, device="cpu", precision="float32", rows_per_call=5)
+    asked: list[int] = []
+    network: Any = engine.model.denoiser.network  # pyright: ignore[reportAttributeAccessIssue]
+    forward = network.forward
+
+    def small(x: Any, *given: Any, **named: Any) -> Any:
+        asked.append(len(x))
+        if len(x) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return forward(x, *given, **named)
+
+    monkeypatch.setattr(network, "forward", small)
+    made = painted(engine)
+    assert asked == [10, 4, 4, 2, 4, 4, 2]  # and it is not tried again
+    for one, other in zip(made, wanted, strict=True):
+        assert abs(one.astype(int) - other).max() <= 1
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(network, "forward", broken)
+    with pytest.raises(ValueError, match="odd"):  # which fewer pictures would not mend
+        painted(engine)
 
 
 def test_shared_calls_hold_the_rows_of_several_pictures(tiny: Path, scene: Path) -> None:

@@ -2,8 +2,11 @@
 
 import copy
 import gc
+import sys
 import weakref
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,11 +22,11 @@ from transformers import (
 import underpaint
 from tests.conftest import soft_picture
 from tests.tiny_families import make_tiny_xl
-from underpaint import Engine, Request
-from underpaint.devices import find_dtype
+from underpaint import Engine, Request, devices
+from underpaint.devices import find_device, find_dtype
 from underpaint.errors import ModelError, RequestError
 from underpaint.models import catalog, model
-from underpaint.models.loading import free_on_gpu, refusals
+from underpaint.models.loading import free_for, free_on_gpu, refusals
 from underpaint.models.memory import Needs, Offload, check_fits, free_memory, needs_of
 from underpaint.models.upcast import in_float32
 
@@ -158,6 +161,81 @@ def test_short_memory_while_opening_is_no_damaged_download(tiny: Path) -> None:
         raise RuntimeError("odd")
 
 
+def test_a_gpu_that_cannot_run_it_is_no_damaged_download_either(tiny: Path) -> None:
+    told = "CUDA error: no kernel image is available for execution on the device\nmore"
+    words = r"on the GPU: CUDA error: no kernel .* --device cpu"
+    with pytest.raises(ModelError, match=words) as no, refusals(catalog.find(tiny)):
+        raise RuntimeError(told)
+    assert "fetch it anew" not in str(no.value)
+    with pytest.raises(OSError, match="1455"), refusals(catalog.find(tiny)):
+        raise OSError("die Auslagerungsdatei ist zu klein (os error 1455)")
+
+
+def test_apples_gpus_share_the_processors_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 900)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 200)
+    apple = torch.device("mps")
+    assert [free_for(apple, own) for own in (None, 500, 5000)] == [700, 500, 700]
+    assert free_for(torch.device("cpu"), 5000) == 5000
+    assert free_on_gpu(apple) is None  # so text encoders are counted beside the network
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_apples_gpus_run_unets_in_float16(monkeypatch: pytest.MonkeyPatch, *, has: bool) -> None:
+    monkeypatch.setattr(devices, "_takes_bfloat16", lambda _: has)
+    apple = torch.device("mps")
+    assert find_dtype("auto", apple) is torch.float16
+    assert find_dtype("auto", apple, wide=True) is (torch.bfloat16 if has else torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "native"),
+    [
+        ("gfx1030", False),
+        ("gfx906:sramecc+", False),
+        ("gfx1100", True),
+        ("gfx90a", True),
+        ("gfx942", True),
+    ],
+)
+def test_amds_older_gpus_imitate_bfloat16_whatever_torch_says(
+    monkeypatch: pytest.MonkeyPatch, name: str, *, native: bool
+) -> None:
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    properties = SimpleNamespace(gcnArchName=name)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+    gpu = torch.device("cuda")
+    assert find_dtype("auto", gpu) is (torch.bfloat16 if native else torch.float16)
+    assert find_dtype("auto", gpu, wide=True) is torch.bfloat16
+
+
+def test_auto_passes_over_a_gpu_that_torch_was_not_built_for(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "GeForce GTX 1050")
+    request = Request(source=soft_picture(32, 32), prompt="oil", strength=0.5, steps=1)
+    engine = Engine(tiny, precision="float32")  # nothing is computed on a GPU that is not there
+    assert engine.device.type == "cpu"
+    (notice,) = [one for one in engine.render(request).notices if one.code == "gpu-unusable"]
+    assert "GTX 1050" in notice.message
+    with pytest.raises(RequestError, match="not available here, or not to this build"):
+        Engine(tiny, device="cuda")
+    monkeypatch.setattr(devices, "_computes", lambda _: True)
+    assert find_device("auto").type == "cuda"
+
+
+def test_pages_of_files_are_no_need_beside_a_gpu() -> None:
+    needs = Needs(
+        9_000_000_000, 11_000_000_000, 0, mapped=9_000_000_000, smaller="a GGUF file of it"
+    )
+    check_fits("flux", needs, own_memory=3_000_000_000, device_free=10_000_000_000)
+    with pytest.raises(ModelError, match=r"takes 2\.0 GB of memory"):
+        check_fits("flux", needs, own_memory=1_000_000_000, device_free=10_000_000_000)
+    with pytest.raises(ModelError, match="use a GGUF file of it, or --device cpu"):
+        check_fits("flux", needs, own_memory=None, device_free=8_000_000_000)
+
+
 @pytest.mark.parametrize(("native", "wide", "wanted"), [
     (True, False, torch.bfloat16), (True, True, torch.bfloat16),
     (False, False, torch.float16), (False, True, torch.bfloat16),
@@ -170,7 +248,11 @@ def test_a_gpu_that_only_imitates_bfloat16_runs_unets_in_float16(
         "is_bf16_supported",
         lambda including_emulation=True: native or including_emulation,
     )
-    assert find_dtype("auto", torch.device("cuda"), wide=wide) is wanted
+    asked: list[object] = []
+    monkeypatch.setattr(torch.cuda, "device", lambda one: nullcontext(asked.append(one)))
+    gpu = torch.device("cuda:1")
+    assert find_dtype("auto", gpu, wide=wide) is wanted
+    assert asked == ([] if wide else [gpu])  # another card may be another kind
 
 
 def test_short_memory_is_told_and_got_along_with(
@@ -239,7 +321,7 @@ def test_a_model_that_cannot_fit_is_refused_before_its_weights_are_read(
         _ = Engine(tiny, device="cpu", precision="float32").model
 
 
-def test_a_container_s_limit_counts(tmp_path: Path) -> None:
+def test_a_container_s_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:  100 kB\nMemAvailable:   50 kB\n")
     assert free_memory(meminfo, tmp_path) == 50 * 1024
@@ -249,4 +331,8 @@ def test_a_container_s_limit_counts(tmp_path: Path) -> None:
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 4\n")
     (tmp_path / "memory.max").write_text("30010\n")
     assert free_memory(meminfo, tmp_path) == 30_004
+    told = SimpleNamespace(virtual_memory=lambda: SimpleNamespace(available=77))
+    monkeypatch.setitem(sys.modules, "psutil", told)  # elsewhere than on Linux
+    assert free_memory(tmp_path / "nothing", tmp_path) == 77
+    monkeypatch.setitem(sys.modules, "psutil", None)
     assert free_memory(tmp_path / "nothing", tmp_path) is None

@@ -16,7 +16,7 @@ from PIL import Image, features
 from tests.conftest import soft_picture
 from underpaint.errors import RequestError
 from underpaint.request import Request
-from underpaint.sweeping import lettering, page, sheet
+from underpaint.sweeping import commands, lettering, page, sheet
 from underpaint.sweeping.axes import Axis, check_count, read_axis
 from underpaint.sweeping.commands import render_command
 from underpaint.sweeping.grid import lay_out
@@ -193,6 +193,16 @@ def test_a_shell_reads_the_command_as_it_was_meant(
     assert words[words.index("--guidance-interval") + 1] == "0.1:0.9"
     assert "--exact" in words
     assert "--model" not in words  # a folder's name is no path; who knows the path passes it
+
+
+def test_windows_shells_get_double_quotes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ON_WINDOWS", True)
+    request = Request(source=None, prompt="it's oil paint", steps=4, negative_prompt="-x y")
+    command = render_command(request, source="C:\\my photos\\a.jpg", output="out\\a.png", more={})
+    assert command == (
+        'underpaint render "C:\\my photos\\a.jpg" "it\'s oil paint" "--negative-prompt=-x y" --steps 4 '
+        "-o out\\a.png"
+    )
 
 
 # --- words on pictures ----------------------------------------------------------------------------

@@ -16,8 +16,14 @@ from underpaint import pixels
 from underpaint.allocator import keep_freed
 from underpaint.codec import preview, preview_matrix
 from underpaint.denoiser import Guidance, Prompt, Row
-from underpaint.devices import denormals_flushed, describe, find_device, find_dtype
-from underpaint.errors import Notice, RequestError
+from underpaint.devices import (
+    denormals_flushed,
+    describe,
+    device_notices,
+    find_device,
+    find_dtype,
+)
+from underpaint.errors import Notice, RequestError, is_short_memory
 from underpaint.fidelity import compare_images
 from underpaint.guidance import guided
 from underpaint.img2img import Begun, Job, Repainted, Stepped, repaint
@@ -44,9 +50,9 @@ V = TypeVar("V")
 
 KEPT_SOURCES = 8  # latents of a 512² source take 256 kB
 KEPT_PROMPTS = 64
-ROWS_ON_GPU = (
-    8  # pictures a call; the CPU's default is one, so that every surface gives equal bytes
-)
+# Pictures a call. The CPU's default is one, so that every surface gives equal bytes; so is that of Apple's GPUs, where attention of
+# many pictures at once holds all its scores.
+ROWS_ON_CUDA = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -112,6 +118,7 @@ class Engine:
             model = catalog.find(model, prediction=prediction, distilled=distilled, parts=parts)
         self.checkpoint = model
         self.device = find_device(device)
+        self._notices = device_notices(device, self.device)
         if self.device.type == "cpu":
             keep_freed()
         wide = model.family.core == "transformer"
@@ -122,8 +129,9 @@ class Engine:
             )
         self._offload: Offload = offload
         if rows_per_call is None:
-            rows_per_call = 1 if self.device.type == "cpu" else ROWS_ON_GPU
+            rows_per_call = ROWS_ON_CUDA if self.device.type == "cuda" else 1
         self.rows_per_call = _at_least_one("rows_per_call", rows_per_call)
+        self._rows_that_fit = self.rows_per_call
         if threads is not None:
             torch.set_num_threads(_at_least_one("threads", threads))
         self._after = after
@@ -218,6 +226,21 @@ class Engine:
         return pixels.unframe(self.model.codec.decode(seen), frame, picture)
 
     def _denoised(self, rows: Sequence[Row]) -> list[Tensor]:
+        """The estimates, in as many calls as memory asks for."""
+        made: list[Tensor] = []
+        while len(made) < len(rows):
+            some = rows[len(made) : len(made) + self._rows_that_fit]
+            try:
+                made += self._asked(some)
+            except Exception as problem:
+                if len(some) == 1 or not is_short_memory(problem):
+                    raise
+                self._rows_that_fit = len(some) // 2
+            if self._rows_that_fit < len(some) and self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        return made
+
+    def _asked(self, rows: Sequence[Row]) -> list[Tensor]:
         guide = as_it_is if self.checkpoint.embeds_guidance else guided
         with denormals_flushed():
             return relayed(self.model.denoiser, guide)(rows)
@@ -359,7 +382,8 @@ class Engine:
         source = image = pixels.own_pixels(picture, resolved.size, resolved.request.fit)
         if one.frame is not None:
             image = pixels.unframe(self.model.codec.decode(latents), one.frame, picture)
-            resolved = _with_notices(resolved, (*self.model.notices, *self.model.codec.notices))
+            said = (*self._notices, *self.model.notices, *self.model.codec.notices)
+            resolved = _with_notices(resolved, said)
         recipe = replace(self._recipe(resolved, picture), fidelity=compare_images(source, image))
         return self._after(Result(image, recipe))
 

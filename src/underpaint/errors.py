@@ -79,7 +79,12 @@ class Notice:
 
 
 # What torch's allocators say, on the CPU and on GPUs.
-_SHORT_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+_SHORT_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "os error 1455",  # Windows' paging file, in whatever language
+)
 
 
 def is_short_memory(error: BaseException) -> bool:

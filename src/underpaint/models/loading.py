@@ -172,6 +172,12 @@ def refusals(checkpoint: Checkpoint) -> Generator[None]:
     ) as problem:  # fmt: skip
         if is_short_memory(problem):
             raise
+        if any(words in str(problem) for words in ("CUDA error", "HIP error")):
+            reason = " ".join(str(problem).splitlines()[0].split())[:200]
+            raise ModelError(
+                f"the model {checkpoint.name} cannot be opened on the GPU: {reason}; use --device cpu, or a build "
+                "of torch that was made for it"
+            ) from problem
         # torch has its reason in the second line
         lines = (str(problem).strip() or type(problem).__name__).splitlines()[:2]
         reason = " ".join(" ".join(lines).split())[:200].rstrip(".")
@@ -213,6 +219,14 @@ def free_on_gpu(device: torch.device) -> int | None:
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
+
+
+def free_for(device: torch.device, own: int | None) -> int | None:
+    """Bytes of the CPU's memory that are free, ``own``, and where a GPU shares it, for that too."""
+    if device.type != "mps":
+        return own
+    left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return left if own is None else min(left, own)
 
 
 def fed(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -36,11 +36,15 @@ class Needs:
         networks: Weights of the denoising network and the autoencoder, where they run.
         words: Weights of the text encoders, in the CPU's memory.
         work: What the autoencoder holds while it works on one picture or tile.
+        mapped: Of ``words``, what is no more than pages of files, which the system can let go at any time.
+        smaller: What to use where that is too much.
     """
 
     networks: int
     words: int
     work: int
+    mapped: int = 0
+    smaller: str = "a smaller model"
 
     def turns_taken(self, name: str) -> Notice:
         """What to say where text encoders and network do not fit beside one another."""
@@ -57,14 +61,16 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
     Raises:
         ModelError: a file is damaged.
     """
-    networks = words = 0
+    networks = words = mapped = 0
     for role in checkpoint.classes:
         if role.startswith("tokenizer"):
             continue
         part = checkpoint.part(role)
         count = part.parameters()
         if checkpoint.classes[role] in STORED:
-            words += part.stored_bytes() + TEXT_BYTES * count // BLOCKS
+            stored = part.stored_bytes()
+            words += max(stored, 2 * count) + TEXT_BYTES * count // BLOCKS
+            mapped += stored if stored >= 2 * count else 0  # 8-bit numbers are widened
             continue
         if part.is_quantised:
             networks += part.stored_bytes()
@@ -75,7 +81,8 @@ def needs_of(checkpoint: Checkpoint, *, number_bytes: int, tile_px: int) -> Need
             networks += number_bytes * count
     area = min(checkpoint.defaults.comfortable_area, tile_px**2)
     work = area * DECODER_BYTES[checkpoint.classes["vae"]] * number_bytes // 4
-    return Needs(networks, words, work)
+    flux = checkpoint.family.name == "flux" and not checkpoint.part("transformer").is_quantised
+    return Needs(networks, words, work, mapped, "a GGUF file of it" if flux else "a smaller model")
 
 
 def check_fits(
@@ -102,16 +109,16 @@ def check_fits(
     """
     on_device = needs.networks + needs.work
     if device_free is not None:
-        _check(name, "the GPU", on_device, device_free, "a smaller model, or --device cpu")
-        _check(name, "memory", needs.words, own_memory, "a smaller model")
+        _check(name, "the GPU", on_device, device_free, f"{needs.smaller}, or --device cpu")
+        _check(name, "memory", needs.words - needs.mapped, own_memory, needs.smaller)
         return offload == "text"
     together = on_device + needs.words
     turns = offload == "text" or (
         offload == "auto" and own_memory is not None and together > own_memory
     )
-    advice = "a smaller model, or --precision bfloat16"
+    advice = f"{needs.smaller}, or --precision bfloat16"
     if offload == "none":
-        advice = "--offload text, a smaller model, or --precision bfloat16"
+        advice = f"--offload text, {advice}"
     needed = max(on_device, needs.words) if turns else together
     _check(name, "memory", needed, own_memory, advice)
     return turns
@@ -128,8 +135,8 @@ def _check(name: str, where: str, needed: int, free: int | None, advice: str) ->
 def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
     """Bytes of the CPU's memory that are free for this process; None where that cannot be known.
 
-    On Linux what the kernel calls available, or what a container's limit leaves where that is less. What this
-    process keeps for its next tensors is given back first, as nobody could tell it from what is used.
+    On Linux what the kernel calls available, or what a container's limit leaves where that is less; elsewhere what
+    psutil tells, which is installed there. What this process keeps for its next tensors is given back first, as nobody could tell it from what is used.
     """
     give_back()
     try:
@@ -137,7 +144,7 @@ def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
         told = dict(line.split(":", 1) for line in lines if ":" in line)
         available = 1024 * int(told["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError, IndexError):
-        return None
+        return _told_by_psutil()
     try:
         limit = (cgroup / "memory.max").read_text().strip()
         used = int((cgroup / "memory.current").read_text())
@@ -146,3 +153,12 @@ def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
         return min(available, int(limit) - used + kept) if limit != "max" else available
     except (OSError, ValueError):
         return available
+
+
+def _told_by_psutil() -> int | None:
+    try:
+        import psutil  # noqa: PLC0415  # pyright: ignore[reportMissingModuleSource]
+    except ImportError:
+        return None
+    available: int = psutil.virtual_memory().available  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return available

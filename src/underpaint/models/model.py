@@ -15,7 +15,7 @@ from underpaint.errors import Notice
 from underpaint.models.autoencoder import TILE_PX, open_autoencoder
 from underpaint.models.catalog import Checkpoint
 from underpaint.models.headers import read_header
-from underpaint.models.loading import checked, free_on_gpu, refusals, without_chatter
+from underpaint.models.loading import checked, free_for, free_on_gpu, refusals, without_chatter
 from underpaint.models.memory import Offload, check_fits, free_memory, needs_of
 from underpaint.models.recognition import check_numbers
 
@@ -138,7 +138,7 @@ def load(
         checkpoint.name,
         needs,
         offload=offload,
-        own_memory=free_memory(),
+        own_memory=free_for(device, free_memory()),
         device_free=free_on_gpu(device),
     )
     notices = (needs.turns_taken(checkpoint.name),) if turns and offload == "auto" else ()

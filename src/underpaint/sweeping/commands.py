@@ -1,6 +1,8 @@
 """The command line that renders a request again; no torch."""
 
+import os
 import shlex
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
@@ -9,13 +11,14 @@ from underpaint.request import Request
 
 _NOT_OPTIONS = frozenset({"source", "prompt", "count", "model", "parts"})
 
+ON_WINDOWS = os.name == "nt"
 Option = str | bool | Sequence[str] | None
 
 
 def render_command(
     request: Request, *, source: str, output: str, more: Mapping[str, Option]
 ) -> str:
-    """``underpaint render …`` for one picture, quoted for a POSIX shell.
+    """``underpaint render …`` for one picture, quoted for a POSIX shell, on Windows for its own two.
 
     What differs from the request's defaults is named, so a resolved request names everything that
     its model decided.
@@ -38,7 +41,7 @@ def render_command(
             several = [value] if isinstance(value, str) else value
             options += [_option(flag, one) for one in several]
     options.append(_option("-o", output))
-    quoted = shlex.join(words)
+    quoted = _joined(words)
     line = ["underpaint render", quoted, *options] if words[0] != "--" else [
         "underpaint render", *options, quoted
     ]  # fmt: skip
@@ -68,5 +71,10 @@ def _typed(value: object) -> str:
 def _option(flag: str, value: str) -> str:
     """The flag and its value; one that starts with a dash would be taken for another flag."""
     if value.startswith("-"):
-        return shlex.quote(f"{flag}={value}") if flag.startswith("--") else f"{flag} ./{value}"
-    return f"{flag} {shlex.quote(value)}"
+        return _joined([f"{flag}={value}"]) if flag.startswith("--") else f"{flag} ./{value}"
+    return f"{flag} {_joined([value])}"
+
+
+def _joined(words: Sequence[str]) -> str:
+    """The words so that a shell takes each for one; cmd.exe knows no quotes but double ones."""
+    return subprocess.list2cmdline(words) if ON_WINDOWS else shlex.join(words)
