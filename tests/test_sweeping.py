@@ -19,7 +19,7 @@ from underpaint.request import Request
 from underpaint.sweeping import commands, lettering, page, sheet
 from underpaint.sweeping.axes import Axis, check_count, read_axis
 from underpaint.sweeping.commands import render_command
-from underpaint.sweeping.grid import lay_out
+from underpaint.sweeping.grid import lay_out, told_apart
 
 NASTY = '</script><img src=x onerror="alert(1)">\'"&amp;<!-- $(rm) `x` ${title}'
 
@@ -136,6 +136,35 @@ def test_one_axis_is_a_row_two_a_grid_and_more_are_pages() -> None:
         assert four.columns[cell.column] == f"strength {cell.request.strength:g}"
         assert four.rows[cell.row] == f"guidance {cell.request.guidance_scale:g}"
         assert four.pages[cell.page] == f"seed {cell.request.seed}, {cell.request.sampler}"
+
+
+LONG = "a wide view of a mountain lake at the end of summer, loose strokes, best quality"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "labels"),
+    [
+        (["oil", "oil, moonlight"], ["oil", "oil, moonlight"]),
+        (
+            [LONG, f"{LONG}, moonlight"],
+            ["… loose strokes, best quality", "… loose strokes, best quality, moonlight"],
+        ),
+        (
+            [f"{LONG} dawn", f"{LONG} dusk"],
+            ["… strokes, best quality dawn", "… strokes, best quality dusk"],
+        ),
+        ([f"{LONG} dawn", "ink"], [f"{LONG} dawn", "ink"]),
+        ([LONG, f"oil, {LONG}"], [LONG, f"oil, {LONG}"]),
+    ],
+)
+def test_labels_of_long_prompts_show_how_they_differ(prompts: list[str], labels: list[str]) -> None:
+    assert told_apart(prompts) == labels
+    axes = {"prompt": read_axis("prompt", prompts), "strength": read_axis("strength", [0.3, 0.6])}
+    grid = lay_out(Request(source=None, prompt=prompts[0]), axes)
+    assert grid.rows == labels
+    captions = [grid.caption(cell) for cell in grid.cells()]
+    assert captions[0] == f"strength 0.3, {labels[0]}"
+    assert len(set(captions)) == 4
 
 
 def test_a_file_is_named_after_what_varies() -> None:

@@ -169,7 +169,7 @@ def test_long_prompts_leave_room_for_pictures(
 ) -> None:
     long = "a castle above the sea, " * 20
     done = process(
-        "sweep", scene, long, "--prompt", f"{long} at night", "-s", "0.3,0.6", "-m", tiny,
+        "sweep", scene, long, "--prompt", f"at night, {long}", "-s", "0.3,0.6", "-m", tiny,
         "-n", "1", "--seed", "7", "-o", "out", "-q", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from underpaint.request import Request
 from underpaint.sweeping.axes import NAMES, Axis
 
+LONG_PROMPT = 60  # characters, which a label shows in whole
+LEAST_LABEL = 24  # characters of the shortest that stay
 _SHORT = {"guidance_scale": "guidance"}
 
 
@@ -65,6 +68,13 @@ class Grid:
             ]
         return labels
 
+    def caption(self, cell: Cell) -> str:
+        """What distinguishes a cell, in words."""
+        labels = {
+            axis.name: dict(zip(axis.values, _labels((axis,)), strict=True)) for axis in self.axes
+        }
+        return ", ".join(labels[name][value] for name, value in cell.values.items())
+
     def cells(self) -> Iterator[Cell]:
         """Every cell, page by page and row by row."""
         for page, more in enumerate(_combinations(self.axes[2:])):
@@ -118,7 +128,21 @@ def _with(request: Request, values: Mapping[str, Any]) -> Request:
 
 
 def _labels(axes: Sequence[Axis]) -> list[str]:
-    return [label(axis.name, value) for axis in axes for value in axis.values] or [""]
+    labels: list[str] = []
+    for axis in axes:
+        words = [label(axis.name, value) for value in axis.values]
+        labels += told_apart(words) if axis.name == "prompt" else words
+    return labels or [""]
+
+
+def told_apart(prompts: Sequence[str]) -> list[str]:
+    """The prompts; long ones without the words that all begin with, so that a short label shows how they differ."""
+    if max(map(len, prompts)) <= LONG_PROMPT:
+        return list(prompts)
+    letters = takewhile(lambda each: len(set(each)) == 1, zip(*prompts, strict=False))
+    alike = min(sum(1 for _ in letters), min(map(len, prompts)) - LEAST_LABEL)
+    begin = prompts[0].rfind(" ", 0, max(alike, 0)) + 1
+    return [f"… {prompt[begin:]}" for prompt in prompts] if begin else list(prompts)
 
 
 def _combinations(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:

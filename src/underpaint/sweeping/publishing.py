@@ -151,7 +151,7 @@ def _page_content(sweep: Sweep, made: Sequence[Made]) -> page.Content:
                 page=one.cell.page,
                 row=one.cell.row,
                 column=one.cell.column,
-                caption=", ".join(label(*value) for value in one.cell.values.items()),
+                caption=grid.caption(one.cell),
                 command=sweep.command(one.cell),
                 figures=_figures(one.recipe),
                 notices=[notice.message for notice in one.recipe.plan.notices],
