@@ -3,9 +3,12 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from underpaint import Engine
 from underpaint.errors import ModelError
 from underpaint.geometry import Size
 from underpaint.models import catalog
@@ -37,6 +40,58 @@ def test_a_word_with_an_apostrophe_is_one_word() -> None:
 
 def test_a_word_near_in_meaning_goes_before_one_near_in_spelling() -> None:
     assert "'crayon' (nearest known: pastel)" in KNOWN.notices("crayon")[0].message
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        ("watercolour, moonlight", "watercolour, moonlight"),
+        ("An oil painting of the moonlight!", "An oil painting of the moonlight!"),
+        ("a dragon above the sea, watercolour", "watercolour"),
+        ("a fine oil painting of a dragon,, MOONLIGHT, 4k", "oil painting, MOONLIGHT"),
+        ("oil of dragons in moonlight", "moonlight"),
+        ("painting dragons in watercolour moonlight", "watercolour moonlight"),
+        ("a dragon", ""),
+        ("", ""),
+    ],
+)
+def test_what_was_not_taught_is_not_heard(said: str, heard: str) -> None:
+    assert KNOWN.heard(said) == heard
+
+
+def test_a_very_long_prompt_is_heard_in_no_time() -> None:
+    assert KNOWN.heard("dragon oil " * 15_000 + "moonlight") == "moonlight"
+
+
+def test_known_words_are_heard_at_the_end_of_a_long_prompt() -> None:
+    engine = Engine()
+    long = ", ".join(f"a dragon of the {one} kingdom" for one in ("first", "second", "third") * 6)
+    words: Any = engine.model.words
+    short, said = words.encode("watercolour, moonlight")
+    made, also_said = words.encode(f"{long}, watercolour, moonlight")
+    assert torch.equal(made.hidden, short.hidden)
+    assert (said, [notice.code for notice in also_said]) == ((), ["prompt-truncated"])
+    assert "made room" in also_said[0].message
+    things = (
+        "dragon",
+        "kingdom",
+        "castle",
+        "tower",
+        "river",
+        "knight",
+        "banner",
+        "throne",
+        "crown",
+    )
+    drowned, why = words.encode(f"{' '.join(things)}, watercolour")
+    assert torch.equal(drowned.hidden, words.encode("watercolour")[0].hidden)
+    assert why == also_said
+    assert words.encode(f"{' '.join(things[1:])}, watercolour")[1] == ()
+    weighed, _ = words.encode(f"{long}, (watercolour:1.5), moonlight")
+    assert not torch.equal(weighed.hidden, short.hidden)
+    plain, nothing = words.encode("a dragon, watercolour")  # there is room for all
+    assert nothing == ()
+    assert not torch.equal(plain.hidden, words.encode("watercolour")[0].hidden)
 
 
 def test_little_words_are_near_to_none() -> None:

@@ -10,7 +10,7 @@ its embedding is diffusers' own, bit for bit.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -20,6 +20,7 @@ from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
 from underpaint.errors import Notice, RequestError
 from underpaint.models.prompt_syntax import WeightedPrompt, parse
+from underpaint.vocabulary import Vocabulary
 
 # AUTOMATIC1111's comma_padding_backtrack: a chunk of 75 tokens may end up to 20 early, at a comma.
 COMMA_REACH = 20 / 75
@@ -36,6 +37,11 @@ class Token(NamedTuple):
     id: int
     weight: float
 
+
+MADE_ROOM = Notice(
+    "prompt-truncated",
+    "the model was taught short prompts, so the words that it does not know made room for those that it knows",
+)
 
 Chunk = tuple[Token, ...]
 
@@ -153,11 +159,13 @@ class ClipWords:
         longest_chunks: How many chunks the denoiser can follow; None for any number. What does not
             fit is left out, with a notice. Denoisers of real size follow several, although they were
             trained on one; a small one that saw nothing else does not.
+        vocabulary: The words that the denoiser was taught, where those are few: others make room for them.
     """
 
     models: tuple[TextModel, ...]
     layer: Layer = "last"
     longest_chunks: int | None = None
+    vocabulary: Vocabulary | None = None
 
     @torch.inference_mode()
     def encode(self, text: str, *, clip_skip: int = 0) -> tuple[Embedding, tuple[Notice, ...]]:
@@ -176,16 +184,26 @@ class ClipWords:
             model.check_skip(clip_skip, self.layer)
         prompt = parse(text)
         notices = list(prompt.notices)
+        if self.longest_chunks is not None and len(prompt.sections) > self.longest_chunks:
+            notices.append(_joined(self.longest_chunks))
+        chunks = self._chunks(prompt)
+        if self.vocabulary is not None and (
+            self.vocabulary.drowns_in(prompt.plain) or any(self._lost(chunks[0]))
+        ):
+            chunks = self._chunks(_spoken(prompt, self.vocabulary))
+            notices.append(MADE_ROOM)
+        notices.extend(self._lost(chunks[0]))
+        return self._embedding(chunks, clip_skip), tuple(notices)
+
+    def _chunks(self, prompt: WeightedPrompt) -> list[list[Chunk]]:
+        """What each text model reads at a time."""
         sections = [model.tokens(prompt) for model in self.models]
         if self.longest_chunks is not None and len(prompt.sections) > self.longest_chunks:
             sections = [[[token for one in each for token in one]] for each in sections]
-            notices.append(_joined(self.longest_chunks))
-        chunks = [
+        return [
             model.chunks(each, self.longest_chunks)
             for model, each in zip(self.models, sections, strict=True)
         ]
-        notices.extend(self._lost(chunks[0]))
-        return self._embedding(chunks, clip_skip), tuple(notices)
 
     def _embedding(self, chunks: Sequence[Sequence[Chunk]], skip: int) -> Embedding:
         most = max(len(each) for each in chunks)
@@ -210,6 +228,17 @@ class ClipWords:
                 f"{model.text(lost)[:120]!r}; shorten it, or put what matters first"
             )
             yield Notice("prompt-truncated", message)
+
+
+def _spoken(prompt: WeightedPrompt, vocabulary: Vocabulary) -> WeightedPrompt:
+    """The prompt without the words that were not taught."""
+    return replace(
+        prompt,
+        sections=tuple(
+            tuple(replace(piece, text=vocabulary.heard(piece.text)) for piece in section)
+            for section in prompt.sections
+        ),
+    )
 
 
 def share_a_call(words: Sequence[Tensor]) -> list[list[int]]:

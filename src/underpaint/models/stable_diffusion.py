@@ -131,7 +131,8 @@ def open_denoiser(
 def open_words(checkpoint: Checkpoint) -> Words:
     """Its CLIP."""
     text = open_text_model(CLIPTextModel, checkpoint, "text_encoder")
-    return Words(ClipWords((text,), longest_chunks=checkpoint.defaults.longest_chunks))
+    own = checkpoint.defaults
+    return Words(ClipWords((text,), longest_chunks=own.longest_chunks, vocabulary=own.vocabulary))
 
 
 def open_text_model(kind: Any, checkpoint: Checkpoint, role: str) -> TextModel:
