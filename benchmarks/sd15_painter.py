@@ -218,7 +218,8 @@ def _left_alone(network: torch.nn.Module) -> None:
 
 def _as_query(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:  # noqa: ARG001
     """Attention's output, without content."""
-    return query.transpose(1, 2).new_empty(query.transpose(1, 2).shape).transpose(1, 2)
+    batch, heads, queries, width = query.shape
+    return query.new_empty(batch, queries, heads, width).transpose(1, 2)
 
 
 # --- diffusers ------------------------------------------------------------------------------------

@@ -15,16 +15,8 @@ from underpaint.recipe import VERSIONS_THAT_DECIDE, Build
 
 # AMD's before CDNA and RDNA 3: Polaris, Vega, RDNA 1 and 2.
 IMITATING = (
-    "gfx80",
-    "gfx900",
-    "gfx902",
-    "gfx904",
-    "gfx906",
-    "gfx909",
-    "gfx90c",
-    "gfx101",
-    "gfx103",
-)
+    "gfx80", "gfx900", "gfx902", "gfx904", "gfx906", "gfx909", "gfx90c", "gfx101", "gfx103",
+)  # fmt: skip
 
 
 def find_device(name: str) -> torch.device:

@@ -231,13 +231,16 @@ class Engine:
         while len(made) < len(rows):
             some = rows[len(made) : len(made) + self._rows_that_fit]
             try:
-                made += self._asked(some)
+                answers = self._asked(some)
             except Exception as problem:
                 if len(some) == 1 or not is_short_memory(problem):
                     raise
-                self._rows_that_fit = len(some) // 2
-            if self._rows_that_fit < len(some) and self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            else:
+                made += answers
+                continue
+            self._rows_that_fit = len(some) // 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()  # now that the error holds nothing any more
         return made
 
     def _asked(self, rows: Sequence[Row]) -> list[Tensor]:

@@ -59,22 +59,17 @@ def find_source(recipe: Recipe, result: Path) -> Path:
     Raises:
         PictureError: there is none.
     """
-    named = result.parent / recipe.source.name if recipe.source.name else None
-    if named is not None and named.name != recipe.source.name:
-        named = None  # a name that leads elsewhere: the recipe is someone else's writing
-    if named is not None and (not os.path.isfile(named) or _is(named, result)):  # noqa: PTH113  Path's can raise
-        named = None
-    candidates = [] if named is None else [named]
-    further: list[Path] = []
-    if recipe.source.name and Path(recipe.source.name).name == recipe.source.name:
-        folders = (Path(os.path.abspath(result)).parent.parent, Path())  # noqa: PTH100  links stay
-        there = (folder / recipe.source.name for folder in folders)
-        further = [one for one in there if os.path.isfile(one)]  # noqa: PTH113  Path's can raise
-    for one in (*candidates, *further, *_neighbours(result.parent)):
+    name, beside = recipe.source.name, result.parent
+    if name and Path(name).name != name:
+        name = None  # it leads elsewhere: the recipe is someone else's writing
+    above = Path(os.path.abspath(result)).parent.parent  # noqa: PTH100  links stay
+    places = [folder / name for folder in (beside, above, Path())] if name else []
+    there = [one for one in places if os.path.isfile(one) and not _is(one, result)]  # noqa: PTH113  Path's can raise
+    for one in (*there, *_neighbours(beside)):
         if not _is(one, result) and _sha256(one) == recipe.source.sha256:
             return one
-    if named is not None:
-        return named
+    if name and beside / name in there:
+        return beside / name
     which = f" {recipe.source.name!r}" if recipe.source.name else ""
     raise PictureError(
         f"the source{which} is not beside the picture, under {'that' if which else 'any'} name"

@@ -18,8 +18,7 @@ from underpaint.cli.reporting import (
     show_line,
     show_notices,
 )
-from underpaint.errors import RequestError
-from underpaint.finding.wanted import check_keep, kept_by
+from underpaint.finding.wanted import wanted_share
 from underpaint.models.catalog import Checkpoint
 from underpaint.planning import seeded
 from underpaint.request import Request
@@ -60,16 +59,7 @@ class Wanted:
         Raises:
             InputError: neither way or both ways were chosen, or one cannot be used.
         """
-        if self.keep is None and self.like is None:
-            raise RequestError("find needs either --keep, such as --keep 0.8, or --like EXAMPLE")
-        if self.keep is not None and self.like is not None:
-            raise RequestError("--keep and --like both say how far to stray; give one of them")
-        if self.like is None and self.like_source is not None:
-            raise RequestError("--like-source is what EXAMPLE was made from; give --like as well")
-        if self.keep is not None:
-            return check_keep(self.keep)
-        assert self.like is not None  # noqa: S101  as was just made sure
-        return kept_by(self.like, self.like_source)
+        return wanted_share(self.keep, self.like, self.like_source, dashes="--")
 
 
 def find(wish: Wish, wanted: Wanted) -> None:

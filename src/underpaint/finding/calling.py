@@ -8,7 +8,7 @@ from underpaint import pixels
 from underpaint.errors import RequestError
 from underpaint.finding.running import Found
 from underpaint.finding.running import find as searched
-from underpaint.finding.wanted import check_keep, kept_by
+from underpaint.finding.wanted import wanted_share
 from underpaint.models.memory import Offload
 from underpaint.rendering import engine_for
 from underpaint.request import Request
@@ -48,12 +48,7 @@ def find(
     Raises:
         InputError: something cannot be used, or no strength keeps that much or little.
     """
-    if keep is None and like is None:
-        raise RequestError("find needs either keep, a share of structure, or like, an example")
-    if keep is not None and like is not None:
-        raise RequestError("keep and like both say how far to stray; give one of them")
-    if like is None and like_source is not None:
-        raise RequestError("like_source is what the example was made from; give like as well")
+    wanted = wanted_share(keep, like, like_source)
     extra = dict(shared or {})
     if own := sorted({"source", "prompt", "steps", "seed"} & extra.keys()):
         raise RequestError(f"shared holds {own[0]}, which find takes itself; give it as {own[0]}=…")
@@ -61,7 +56,6 @@ def find(
         raise RequestError(
             f"find looks for one picture and its strength itself; leave {own[0]} out of shared"
         )
-    wanted = check_keep(keep) if like is None else kept_by(like, like_source)
     request = Request(source=source, prompt=prompt, steps=steps, seed=seed, **extra)
     engine = engine_for(request, model, device=device, precision=precision, offload=offload)
     *_, last = searched(request, wanted, engine)

@@ -22,6 +22,42 @@ def check_keep(keep: object) -> float:
     return float(keep)
 
 
+def wanted_share(
+    keep: float | None,
+    like: str | os.PathLike[str] | None,
+    like_source: pixels.Source | pixels.Picture | None = None,
+    *,
+    dashes: str = "",
+) -> float:
+    """How much structure is to be kept, by a number or by an example.
+
+    Args:
+        keep: The number.
+        like: The example.
+        like_source: What that was made from.
+        dashes: What stands before the names of these in a sentence.
+
+    Raises:
+        RequestError: neither way or both were chosen, or the number is none.
+        PictureError: the example cannot be read, or does not tell.
+    """
+    if keep is None and like is None:
+        raise RequestError(
+            f"find needs either {dashes}keep, a share of structure such as 0.8, or {dashes}like, an example"
+        )
+    if keep is not None and like is not None:
+        raise RequestError(
+            f"{dashes}keep and {dashes}like both say how far to stray; give one of them"
+        )
+    if like is not None:
+        return kept_by(like, like_source)
+    if like_source is not None:
+        raise RequestError(
+            f"what the example was made from tells nothing alone; give {dashes}like as well"
+        )
+    return check_keep(keep)
+
+
 def kept_by(
     example: str | os.PathLike[str] | bytes, before: pixels.Source | pixels.Picture | None = None
 ) -> float:

@@ -99,10 +99,7 @@ def _before_the_text(network: UNet2DConditionModel) -> list[nn.Module]:
     block = reader.transformer_blocks[0]
     if not isinstance(block, BasicTransformerBlock) or block.norm_type != "layer_norm":
         return []
-    own = cast("Any", block)  # only_cross_attention makes the first a reader
     before = [network.conv_in, begun.resnets[0]]
-    return (
-        before
-        if own.only_cross_attention
-        else [*before, reader.norm, reader.proj_in, own.norm1, own.attn1]
-    )
+    if not block.only_cross_attention:  # which makes its first attention a reader too
+        before += [reader.norm, reader.proj_in, block.norm1, block.attn1]
+    return before

@@ -136,7 +136,8 @@ def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
     """Bytes of the CPU's memory that are free for this process; None where that cannot be known.
 
     On Linux what the kernel calls available, or what a container's limit leaves where that is less; elsewhere what
-    psutil tells, which is installed there. What this process keeps for its next tensors is given back first, as nobody could tell it from what is used.
+    psutil tells, which is installed there. What this process keeps for its next tensors is given back first, as
+    nobody could tell it from what is used.
     """
     give_back()
     try:

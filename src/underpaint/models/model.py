@@ -128,9 +128,8 @@ def load(
     for role in checkpoint.classes:
         if "tokenizer" not in role and checkpoint.part(role).file is None:
             checked(checkpoint, role)
-    for (
-        given
-    ) in checkpoint.parts.values():  # a whole model's file was checked when it was recognised
+    # a whole model's own file was checked when it was recognised
+    for given in checkpoint.parts.values():
         if given.path.is_file():
             check_numbers(read_header(given.path))
     needs = needs_of(checkpoint, number_bytes=dtype.itemsize, tile_px=TILE_PX)

@@ -68,12 +68,12 @@ class Grid:
             ]
         return labels
 
-    def caption(self, cell: Cell) -> str:
-        """What distinguishes a cell, in words."""
-        labels = {
+    @property
+    def labels(self) -> dict[str, dict[Any, str]]:
+        """The words for each value of each axis."""
+        return {
             axis.name: dict(zip(axis.values, _labels((axis,)), strict=True)) for axis in self.axes
         }
-        return ", ".join(labels[name][value] for name, value in cell.values.items())
 
     def cells(self) -> Iterator[Cell]:
         """Every cell, page by page and row by row."""

@@ -151,9 +151,8 @@ def _check_own_files(sweep: Sweep, earlier: Mapping[str, Any], *, overwrite: boo
     own = {FACTS, PAGE} if earlier else set[str]()
     own |= {str(name) for name in cast("list[Any]", sheets)} if isinstance(sheets, list) else set()
     for place in beside:
-        if overwrite or place.name in own or not os.path.lexists(place):
-            continue
-        if not is_sheet(place):
+        is_free = overwrite or place.name in own or not os.path.lexists(place)
+        if not is_free and not is_sheet(place):
             raise OutputError(
                 f"{str(place)!r} exists and is of no sweep; choose another folder or allow overwriting"
             )

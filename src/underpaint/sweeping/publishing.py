@@ -137,7 +137,7 @@ def _sheet_page(sweep: Sweep, number: int, source: Image.Image) -> sheet.Page:
 
 
 def _page_content(sweep: Sweep, made: Sequence[Made]) -> page.Content:
-    grid = sweep.grid
+    grid, labels = sweep.grid, sweep.grid.labels
     return page.Content(
         title=grid.fixed.prompt if "prompt" not in _varied(sweep) else "several prompts",
         details=_shared(sweep),
@@ -151,7 +151,7 @@ def _page_content(sweep: Sweep, made: Sequence[Made]) -> page.Content:
                 page=one.cell.page,
                 row=one.cell.row,
                 column=one.cell.column,
-                caption=grid.caption(one.cell),
+                caption=", ".join(labels[name][value] for name, value in one.cell.values.items()),
                 command=sweep.command(one.cell),
                 figures=_figures(one.recipe),
                 notices=[notice.message for notice in one.recipe.plan.notices],
