@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.test_levels import SCHEDULES, SPACINGS, STABLE_DIFFUSION
@@ -83,12 +83,17 @@ def test_the_start_is_the_schedules_level_at_the_strength_exactly(
 
 
 @given(schedules, st.floats(1e-6, 1), st.floats(1e-6, 1), st.integers(1, 30))
+@example(ZERO_SNR_EPS, 0.99999, 0.999, 1)
+@example(ZERO_SNR_EPS, 0.99999, 1.0, 1)
 def test_more_strength_is_strictly_more_noise(schedule: Schedule, a: float, b: float, steps: int):
     assume(abs(a - b) > 1e-9)
-    # this one notices that its last level cannot be used: a notice, not a snap
-    assume(schedule is not ZERO_SNR_EPS or max(a, b) < 1)
     low, high = (make_plan(schedule, strength=s, steps=steps) for s in sorted((a, b)))
-    assert low.start.angle < high.start.angle
+    # this one cannot use its last level, and says so beyond the one before, and nowhere else
+    clamped = "start-clamped" in codes(high)
+    assert clamped == (schedule is ZERO_SNR_EPS and max(a, b) > 0.999)
+    if not clamped:
+        assert low.start.angle < high.start.angle
+    assert low.start.angle <= high.start.angle
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
